@@ -14,6 +14,10 @@ from padam.catalog import CATALOG, CORRECTIONS, DECAYS, check
 
 # Options of torch's classes that mean nothing here; a loaded state dict leaves them behind.
 _FOREIGN = ("amsgrad", "differentiable", "decoupled_weight_decay")
+# Warns when a CUDA graph captures a step that was not made for it; torch 2.15 renamed it.
+_capture_check = (
+    getattr(Optimizer, "_accelerator_graph_capture_health_check", None) or Optimizer._cuda_graph_capture_health_check
+)
 _TORCH_TO_OURS = {"rho": "beta2", "alpha": "beta2"}
 
 
@@ -142,7 +146,7 @@ class Family(Optimizer):
 
         Raises RuntimeError for sparse gradients.
         """
-        self._cuda_graph_capture_health_check()
+        _capture_check(self)
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -1,0 +1,192 @@
+"""Pictures for the book; the only module that imports matplotlib.
+
+Every function returns a `Picture`: the figure with the alternative text that describes it, whose numbers are
+computed from what is drawn. One colour and one marker per optimizer, the same everywhere.
+"""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from padam.catalog import CATALOG
+
+# Colour, marker. The seven of the paper's Section 5 stay apart under every kind of colour blindness (tested).
+STYLE = {
+    "sgdm": ("#333333", "s"),
+    "sgdm_ema": ("#333333", "D"),
+    "adagrad": ("#882255", "v"),
+    "adagrad_mean": ("#882255", "^"),
+    "rmsprop": ("#CC6677", "<"),
+    "adadelta": ("#6B6BBF", ">"),
+    "adamax": ("#6B4E2E", "p"),
+    "adam": ("#0072B2", "o"),
+    "nadam": ("#0072B2", "h"),
+    "amsgrad": ("#2E9AC4", "^"),
+    "padam": ("#D55E00", "*"),
+    "partial_adagrad": ("#D55E00", "v"),
+    "partial_rmsprop": ("#D55E00", "<"),
+    "partial_adadelta": ("#D55E00", ">"),
+    "partial_adamax": ("#D55E00", "p"),
+    "adamw": ("#117733", "D"),
+    "yogi": ("#AA4499", "X"),
+    "adabound": ("#8A8A00", "P"),
+}
+_DIAL = LinearSegmentedColormap.from_list("p", [STYLE["sgdm"][0], STYLE["padam"][0], STYLE["amsgrad"][0]])
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure and its alternative text; a notebook shows the first and keeps the second beside it."""
+
+    figure: Figure
+    alt: str
+
+    def png(self, dpi=150):
+        """The picture as PNG bytes, the same every time."""
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return {"image/png": self.png(), "text/plain": self.alt}, {"image/png": {"alt": self.alt}}
+
+
+def dial_colour(p):
+    """The colour of a partially adaptive parameter: SGD-momentum's at 0, Padam's at 1/8, Amsgrad's at 1/2."""
+    return _DIAL(np.interp(p, [0, 1 / 8, 1 / 2], [0.0, 0.5, 1.0]))
+
+
+def _axes(columns=1, width=7.0, height=3.6):
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize=9)
+    return figure, axes
+
+
+def _look(name):
+    """(label, colour, marker) for a run called "padam", "padam p=1/4" or any name that begins with an optimizer's."""
+    key, _, rest = name.partition(" ")
+    title = CATALOG[key].title if key in CATALOG else key
+    colour, marker = STYLE.get(key, ("#555555", "."))
+    if rest.startswith("p="):
+        top, _, bottom = rest[2:].partition("/")
+        colour = dial_colour(float(top) / float(bottom or 1))
+    return f"{title} {rest}".strip(), colour, marker
+
+
+def histories(runs, keys=("train_loss", "test_error"), log=("train_loss",)):
+    """Training curves, one panel a key, one line a run.
+
+    Args:
+        runs: name -> what `padam.training.fit` returned (or its "history"). A name begins with the optimizer's
+            name in the catalog, as in "padam p=1/8".
+        keys: which lists of the history; default training loss and test error.
+        log: keys drawn on a logarithmic axis.
+    """
+    figure, axes = _axes(len(keys), height=3.4)
+    ends = []
+    for name, run in runs.items():
+        history = run.get("history", run)
+        label, colour, marker = _look(name)
+        for ax, key in zip(axes, keys, strict=True):
+            every = max(1, len(history["epoch"]) // 8)
+            values = np.array(history[key], dtype=float) * (100 if key.endswith("error") else 1)
+            ax.plot(history["epoch"], values, color=colour, marker=marker, markevery=every, ms=5, label=label)
+        ends.append(f"{label} {', '.join(_amount(key, history[key][-1]) for key in keys)}")
+    for ax, key in zip(axes, keys, strict=True):
+        ax.set(xlabel="epoch", ylabel=_LABELS[key], yscale="log" if key in log else "linear")
+    axes[-1].legend(fontsize=8, frameon=False)
+    what = " and ".join(_LABELS[key].split(" (")[0] for key in keys)
+    return Picture(figure, f"Line chart of {what} by epoch. At the end: {'; '.join(ends)}.")
+
+
+_LABELS = {
+    "lr": "base learning rate",
+    "train_loss": "training loss (nats)",
+    "train_error": "training error (%)",
+    "test_loss": "test loss (nats)",
+    "test_error": "test error (%)",
+}
+
+
+def _amount(key, value):
+    return f"{value:.1%}" if key.endswith("error") else f"{value:.3g}"
+
+
+def trajectories(problem, paths, scale=3):
+    """Paths of optimizers over the level lines of a problem in two dimensions.
+
+    Args:
+        problem: `padam.problems.Problem`.
+        paths: name -> iterates, (T, 2), as `padam.reference.run` returns them; the start is put before them.
+        scale: level lines are drawn at powers of this factor.
+    """
+    figure, (ax,) = _axes(height=4.2)
+    left, right, bottom, top = problem.box
+    grid = np.stack(np.meshgrid(np.linspace(left, right, 200), np.linspace(bottom, top, 200)), axis=-1)
+    height = problem.f(grid) - problem.f(problem.minimum)
+    levels = height.max() * float(scale) ** np.arange(-8, 1)
+    ax.contour(*np.moveaxis(grid, -1, 0), height, levels=levels, colors="#BBBBBB", linewidths=0.8)
+    ends = []
+    for name, path in paths.items():
+        label, colour, marker = _look(name)
+        path = np.vstack([problem.start, path])
+        ax.plot(*path.T, color=colour, marker=marker, ms=4, lw=1.5, label=label, clip_on=True)
+        distance = np.linalg.norm(path[-1] - problem.minimum)
+        ends.append(f"{label} is {distance:.2g} away after {len(path) - 1} steps")
+    ax.plot(*problem.minimum, marker="+", color="black", ms=12)
+    ax.set(xlim=(left, right), ylim=(bottom, top), xlabel="$x_1$", ylabel="$x_2$")
+    ax.legend(fontsize=8, frameon=False, loc="best")
+    alt = f"Paths over the level lines of a {problem.name}. From the minimum, {'; '.join(ends)}."
+    return Picture(figure, alt)
+
+
+def effective_rates(rates, xlabel="effective learning rate of a coordinate"):
+    """How effective learning rates spread over coordinates: one outlined histogram a name, on a logarithmic axis.
+
+    Args:
+        rates: name -> array of positive numbers, one a coordinate.
+        xlabel: what they are.
+    """
+    figure, (ax,) = _axes(height=3.2)
+    decades = np.log10([[values.min(), values.max()] for values in rates.values()])
+    bins = np.logspace(np.floor(decades.min()), np.ceil(decades.max()), 81)
+    spreads = []
+    for name, values in rates.items():
+        label, colour, _ = _look(name)
+        ax.hist(np.ravel(values), bins=bins, histtype="step", color=colour, lw=1.8, label=label)
+        low, middle, high = np.percentile(values, [5, 50, 95])
+        spreads.append(f"{label}: median {middle:.2g}, 95th over 5th percentile {high / low:.2g}")
+    ax.set(xscale="log", xlabel=xlabel, ylabel="coordinates")
+    ax.legend(fontsize=8, frameon=False)
+    return Picture(figure, f"Histograms of the {xlabel}. {'; '.join(spreads)}.")
+
+
+def curves(series, *, x, y, log="", styles=None, marks=()):
+    """Plain lines through computed points.
+
+    Args:
+        series: name -> (x values, y values); names as in `histories`, or anything.
+        x, y: axis labels.
+        log: which axes are logarithmic: "", "x", "y" or "xy".
+        styles: name -> line style, where lines of one optimizer must differ ("-", "--", ":").
+        marks: (x value, text) of points on the x axis worth a vertical line.
+    """
+    figure, (ax,) = _axes(height=3.4)
+    ends = []
+    for name, (xs, ys) in series.items():
+        label, colour, marker = _look(name)
+        every = max(1, len(xs) // 8)
+        ax.plot(xs, ys, (styles or {}).get(name, "-"), color=colour, marker=marker, markevery=every, ms=5, label=label)
+        ends.append(f"{label} goes from {ys[0]:.3g} to {ys[-1]:.3g}")
+    for value, text in marks:
+        ax.axvline(value, color="#999999", lw=0.8, zorder=0)
+        ax.annotate(text, (value, 0.98), xycoords=("data", "axes fraction"), fontsize=8, color="#555555", va="top")
+    ax.set(xlabel=x, ylabel=y, xscale="log" if "x" in log else "linear", yscale="log" if "y" in log else "linear")
+    ax.legend(fontsize=8, frameon=False)
+    return Picture(figure, f"{y} against {x}, from {min(s[0][0] for s in series.values()):.3g}. {'; '.join(ends)}.")

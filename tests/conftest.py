@@ -1,0 +1,31 @@
+"""What every test shares: one thread, no progress bars, and gradients that look like real ones."""
+
+import os
+
+os.environ.setdefault("PADAM_PROGRESS", "0")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_ENABLE_X64", "1")
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+
+hypothesis.settings.register_profile("padam", deadline=None, derandomize=True, max_examples=60)
+hypothesis.settings.load_profile("padam")
+torch.set_num_threads(1)
+
+
+def _gradients(steps, shape, *, seed=0, zeros=0.6, dtype=np.float64):
+    """Noise whose scale differs by coordinate over five decades, mostly exact zeros, the first row without any."""
+    rng = np.random.default_rng(seed)
+    scale = 10.0 ** rng.uniform(-5, 0, size=shape)
+    g = rng.normal(size=(steps, *shape)) * scale
+    g[1:][rng.random(size=g[1:].shape) < zeros] = 0.0
+    return g.astype(dtype)
+
+
+@pytest.fixture
+def gradients():
+    """A function (steps, shape, *, seed, zeros, dtype) -> array (steps, *shape)."""
+    return _gradients

@@ -1,0 +1,113 @@
+"""NumPy = PyTorch loop = PyTorch foreach: parameters and state, every step, for all eight classes."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from padam import optim, reference
+from padam.catalog import CATALOG, CORRECTIONS, torch_options
+
+OURS = [entry.name for entry in CATALOG.values() if entry.torch_class.startswith("padam.")]
+STEPS, SHAPES = 30, [(), (1,), (7,), (3, 4), (2, 3, 2), (0, 3)]
+EXPONENTS = (0.0, 1 / 16, 1 / 8, 0.3, 1 / 2)
+
+
+def _cases():
+    for name in OURS:
+        entry = CATALOG[name]
+        exponents = EXPONENTS if "p" in entry.defaults else (None,)
+        for correction, decay, p in itertools.product(entry.corrections, ("none", "l2", "decoupled"), exponents):
+            yield pytest.param(name, correction, decay, p, id=f"{name}-{correction}-{decay}-p={p}")
+
+
+def _settings(name, correction, decay, p):
+    chosen = {} if decay == "none" else {"decay": decay, "weight_decay": 0.05}
+    if len(CATALOG[name].corrections) > 1:
+        chosen["correction"] = correction
+    return chosen | ({} if p is None else {"p": p})
+
+
+def _close(got, want, scale, name):
+    """Rounding errors are units in the last place of the largest number met on the way: `scale`."""
+    got, want = np.asarray(got), np.asarray(want)
+    rtol = 1e-12 if want.dtype == np.float64 else 2e-5
+    np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol * scale + 1e-30, err_msg=name)
+
+
+def _numpy(name, x0s, gs, settings):
+    """[step][tensor] -> (x, state)."""
+    runs = [list(reference.iterate(name, x0, g, **settings)) for x0, g in zip(x0s, gs, strict=True)]
+    return [[(x, state) for x, state, _ in step] for step in zip(*runs, strict=True)]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
+@pytest.mark.parametrize(("name", "correction", "decay", "p"), list(_cases()))
+def test_numpy_loop_and_foreach_agree(name, correction, decay, p, dtype, gradients):
+    settings = _settings(name, correction, decay, p)
+    x0s = [np.asarray(np.random.default_rng(i).normal(size=shape), dtype) for i, shape in enumerate(SHAPES)]
+    gs = [gradients(STEPS, shape, seed=i, dtype=dtype) for i, shape in enumerate(SHAPES)]
+    expected = _numpy(name, x0s, gs, settings)
+    for foreach in (False, True):
+        x = [torch.nn.Parameter(torch.tensor(x0)) for x0 in x0s]
+        optimizer = optim.build(name, x, foreach=foreach, **torch_options(name, settings))
+        for t in range(STEPS):
+            for tensor, g in zip(x, gs, strict=True):
+                tensor.grad = torch.tensor(g[t])
+            optimizer.step()
+            for x0, tensor, (want, state) in zip(x0s, x, expected[t], strict=True):
+                far = np.abs(want).max(initial=np.abs(x0).max(initial=0.0))
+                _close(tensor.detach(), want, far, f"x, step {t + 1}, foreach={foreach}")
+                for slot, what in CATALOG[name].slots.items():
+                    got = optimizer.state[tensor][what.torch_key]
+                    kept = getattr(state, slot)
+                    _close(got, kept, np.abs(kept).max(initial=0.0), f"{slot}, step {t + 1}, foreach={foreach}")
+                assert optimizer.state[tensor]["step"] == t + 1
+
+
+@pytest.mark.parametrize("foreach", [False, True], ids=["loop", "foreach"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("centered", [False, True])
+def test_rmsprops_momentum_and_centering_are_torchs(momentum, centered, foreach, gradients):
+    g = torch.tensor(gradients(40, (5,), zeros=0.2))
+    ours, theirs = (torch.nn.Parameter(torch.ones(5, dtype=torch.float64)) for _ in range(2))
+    options = {"momentum": momentum, "centered": centered, "eps": 1e-4}
+    a = optim.PartialRMSprop([ours], foreach=foreach, **options)
+    b = torch.optim.RMSprop([theirs], **options)
+    for row in g:
+        ours.grad, theirs.grad = row.clone(), row.clone()
+        a.step()
+        b.step()
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("foreach", [False, True], ids=["loop", "foreach"])
+def test_adagrads_rate_decay_and_first_sum_are_torchs(foreach, gradients):
+    g = torch.tensor(gradients(40, (5,)))
+    ours, theirs = (torch.nn.Parameter(torch.ones(5, dtype=torch.float64)) for _ in range(2))
+    options = {"lr_decay": 0.1, "initial_accumulator_value": 0.3}
+    a = optim.PartialAdagrad([ours], foreach=foreach, **options)
+    b = torch.optim.Adagrad([theirs], **options)
+    for row in g:
+        ours.grad, theirs.grad = row.clone(), row.clone()
+        a.step()
+        b.step()
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(("p", "roots", "power"), [(1 / 2, 1, 0), (1 / 4, 2, 0), (1 / 8, 3, 0), (0.3, 1, 1)])
+@pytest.mark.parametrize("foreach", [False, True], ids=["loop", "foreach"])
+def test_padam_takes_square_roots_where_they_do(p, roots, power, foreach):
+    x = torch.nn.Parameter(torch.ones(3))
+    x.grad = torch.ones(3)
+    optimizer = optim.Padam([x], p=p, foreach=foreach)
+    with torch.profiler.profile() as profile:
+        optimizer.step()
+    count = {event.key: event.count for event in profile.key_averages()}
+    assert sum(count.get(f"aten::{name}", 0) for name in ("sqrt", "sqrt_")) == roots
+    assert sum(count.get(f"aten::{name}", 0) for name in ("pow", "pow_")) == power
+
+
+def test_every_correction_is_tried():
+    assert {c for name in OURS for c in CATALOG[name].corrections} == set(CORRECTIONS)

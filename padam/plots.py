@@ -6,6 +6,7 @@ computed from what is drawn. One colour and one marker per optimizer, the same e
 
 import io
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -24,17 +25,26 @@ STYLE = {
     "adamax": ("#6B4E2E", "p"),
     "adam": ("#0072B2", "o"),
     "nadam": ("#0072B2", "h"),
-    "amsgrad": ("#2E9AC4", "^"),
+    "amsgrad": ("#14A689", "^"),
     "padam": ("#D55E00", "*"),
     "partial_adagrad": ("#D55E00", "v"),
     "partial_rmsprop": ("#D55E00", "<"),
     "partial_adadelta": ("#D55E00", ">"),
     "partial_adamax": ("#D55E00", "p"),
-    "adamw": ("#117733", "D"),
-    "yogi": ("#AA4499", "X"),
-    "adabound": ("#8A8A00", "P"),
+    "adamw": ("#13460A", "D"),
+    "yogi": ("#8A226F", "X"),
+    "adabound": ("#955D43", "P"),
 }
-_DIAL = LinearSegmentedColormap.from_list("p", [STYLE["sgdm"][0], STYLE["padam"][0], STYLE["amsgrad"][0]])
+# The dial p: from SGD-momentum's colour at 0 over Padam's at 1/8 to Amsgrad's at 1/2, a marker for the usual stops.
+_STOPS = {
+    0: STYLE["sgdm"][0],
+    1 / 16: "#7F3B08",
+    1 / 8: STYLE["padam"][0],
+    1 / 4: "#8073AC",
+    1 / 2: STYLE["amsgrad"][0],
+}
+_DIAL = LinearSegmentedColormap.from_list("p", [(2 * p, colour) for p, colour in _STOPS.items()])
+_DIAL_MARKERS = {0: "s", 1 / 16: "v", 1 / 8: "*", 1 / 4: "D", 1 / 2: "^"}
 
 
 @dataclass(frozen=True)
@@ -54,9 +64,9 @@ class Picture:
         return {"image/png": self.png(), "text/plain": self.alt}, {"image/png": {"alt": self.alt}}
 
 
-def dial_colour(p):
-    """The colour of a partially adaptive parameter: SGD-momentum's at 0, Padam's at 1/8, Amsgrad's at 1/2."""
-    return _DIAL(np.interp(p, [0, 1 / 8, 1 / 2], [0.0, 0.5, 1.0]))
+def fraction(text):
+    """ "1/8" -> 0.125: a partially adaptive parameter as it is written in labels."""
+    return float(Fraction(text))
 
 
 def _axes(columns=1, width=7.0, height=3.6):
@@ -74,9 +84,9 @@ def _look(name):
     title = CATALOG[key].title if key in CATALOG else key
     colour, marker = STYLE.get(key, ("#555555", "."))
     if rest.startswith("p="):
-        top, _, bottom = rest[2:].partition("/")
-        colour = dial_colour(float(top) / float(bottom or 1))
-    return f"{title} {rest}".strip(), colour, marker
+        p = fraction(rest[2:])
+        colour, marker = _DIAL(2 * p), _DIAL_MARKERS.get(p, "o")
+    return f"{title} {rest}".strip().replace("=", " = "), colour, marker
 
 
 def histories(runs, keys=("train_loss", "test_error"), log=("train_loss",)):

@@ -29,17 +29,17 @@ def _settings(name, correction, decay, p):
     return chosen | ({} if p is None else {"p": p})
 
 
-def _close(got, want, scale, name):
-    """Rounding errors are units in the last place of the largest number met on the way: `scale`."""
-    got, want = np.asarray(got), np.asarray(want)
-    rtol = 1e-12 if want.dtype == np.float64 else 2e-5
-    np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol * scale + 1e-30, err_msg=name)
+def _close(got, path, t, name):
+    """Row t of a path. Rounding errors are units in the last place of the largest number met up to there."""
+    rtol = 1e-12 if path.dtype == np.float64 else 2e-5
+    atol = rtol * np.abs(path[: t + 1]).max(initial=0.0) + 1e-30
+    np.testing.assert_allclose(np.asarray(got), path[t], rtol=rtol, atol=atol, err_msg=f"{name}, step {t + 1}")
 
 
-def _numpy(name, x0s, gs, settings):
-    """[step][tensor] -> (x, state)."""
-    runs = [list(reference.iterate(name, x0, g, **settings)) for x0, g in zip(x0s, gs, strict=True)]
-    return [[(x, state) for x, state, _ in step] for step in zip(*runs, strict=True)]
+def _numpy(name, x0, g, settings):
+    """What the reference goes through: "x" and every slot -> path (STEPS, *shape)."""
+    rows = [{"x": x, **vars(state)} for x, state, _ in reference.iterate(name, x0, g, **settings)]
+    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
@@ -48,7 +48,7 @@ def test_numpy_loop_and_foreach_agree(name, correction, decay, p, dtype, gradien
     settings = _settings(name, correction, decay, p)
     x0s = [np.asarray(np.random.default_rng(i).normal(size=shape), dtype) for i, shape in enumerate(SHAPES)]
     gs = [gradients(STEPS, shape, seed=i, dtype=dtype) for i, shape in enumerate(SHAPES)]
-    expected = _numpy(name, x0s, gs, settings)
+    expected = [_numpy(name, x0, g, settings) for x0, g in zip(x0s, gs, strict=True)]
     for foreach in (False, True):
         x = [torch.nn.Parameter(torch.tensor(x0)) for x0 in x0s]
         optimizer = optim.build(name, x, foreach=foreach, **torch_options(name, settings))
@@ -56,13 +56,10 @@ def test_numpy_loop_and_foreach_agree(name, correction, decay, p, dtype, gradien
             for tensor, g in zip(x, gs, strict=True):
                 tensor.grad = torch.tensor(g[t])
             optimizer.step()
-            for x0, tensor, (want, state) in zip(x0s, x, expected[t], strict=True):
-                far = np.abs(want).max(initial=np.abs(x0).max(initial=0.0))
-                _close(tensor.detach(), want, far, f"x, step {t + 1}, foreach={foreach}")
+            for tensor, paths in zip(x, expected, strict=True):
+                _close(tensor.detach(), paths["x"], t, f"x, foreach={foreach}")
                 for slot, what in CATALOG[name].slots.items():
-                    got = optimizer.state[tensor][what.torch_key]
-                    kept = getattr(state, slot)
-                    _close(got, kept, np.abs(kept).max(initial=0.0), f"{slot}, step {t + 1}, foreach={foreach}")
+                    _close(optimizer.state[tensor][what.torch_key], paths[slot], t, f"{slot}, foreach={foreach}")
                 assert optimizer.state[tensor]["step"] == t + 1
 
 

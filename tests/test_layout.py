@@ -1,0 +1,121 @@
+"""Who may import whom, and what an import loads; read from the import statements and from fresh interpreters."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "padam"
+
+# Module (or subpackage) -> what of padam it may import. What is not listed here fails: decide where it belongs.
+MAY = {
+    "__init__": {"optim"},
+    "rules": set(),
+    "catalog": set(),
+    "problems": set(),
+    "reference": {"rules", "catalog"},
+    "loop": {"catalog"},
+    "foreach": {"catalog"},
+    "shell": {"catalog", "loop", "foreach"},
+    "optim": {"catalog", "shell"},
+    "schedules": set(),
+    "data": {"data"},
+    "models": {"models"},
+    "training": {"optim", "models", "data", "schedules", "recipes", "records", "training"},
+    "plots": {"catalog", "records"},
+    "show": {"rules", "catalog"},
+}
+WITHOUT_TORCH = {"rules", "catalog", "problems", "reference", "plots", "show"}
+
+
+def _modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        yield path, parts[0]
+
+
+def _imports(path):
+    """Every dotted name a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize(("path", "owner"), list(_modules()), ids=lambda x: str(x)[-24:])
+def test_modules_import_only_what_they_may(path, owner):
+    assert owner in MAY, f"padam/{owner} is not in the table of this test"
+    for name in _imports(path):
+        top, *rest = name.split(".")
+        if top == "padam":
+            assert rest, f"{path} imports all of padam"
+            assert rest[0] in MAY[owner] or (owner == rest[0]), f"{path.name} imports padam.{rest[0]}"
+        if top == "torch":
+            assert owner not in WITHOUT_TORCH, f"{path.name} imports torch"
+        if top == "matplotlib":
+            assert owner == "plots", f"{path.name} imports matplotlib; only plots may"
+        assert top not in ("tests", "chapters"), f"{path.name} imports {top}"
+        assert top not in ("optax", "jax", "keras", "adabound", "torch_optimizer"), f"{path.name} imports an oracle"
+
+
+def _loaded(statement):
+    """The modules a fresh interpreter holds after a statement."""
+    code = f"{statement}\nimport sys, json; print(json.dumps(sorted(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(run.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("name", sorted(WITHOUT_TORCH))
+def test_the_mathematics_loads_no_torch(name):
+    assert "torch" not in _loaded(f"import padam.{name}")
+
+
+def test_the_optimizers_load_little_beyond_torch():
+    """The practitioner's import: no torchvision, no matplotlib, and nearly nothing that torch has not loaded anyway."""
+    extra = _loaded("from padam import Padam") - _loaded("import torch, torch.optim")
+    own = {name for name in extra if name.split(".")[0] == "padam"}
+    assert own == {"padam", "padam.catalog", "padam.foreach", "padam.loop", "padam.optim", "padam.shell"}
+    assert not {"torchvision", "matplotlib", "tqdm", "mlxtend"} & extra
+    assert len(extra - own) < 10, sorted(extra - own)
+
+
+def test_importing_the_package_alone_loads_nothing():
+    assert "numpy" not in _loaded("import padam")
+
+
+def test_public_names_are_there_and_nothing_else_is():
+    import padam
+
+    assert set(padam.__all__) <= set(dir(padam))
+    for name in padam.__all__:
+        assert getattr(padam, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'PAdam'"):
+        padam.PAdam  # noqa: B018
+
+
+@pytest.mark.parametrize(("path", "owner"), list(_modules()), ids=lambda x: str(x)[-24:])
+def test_files_can_be_read_in_a_sitting(path, owner):
+    limit = 600 if owner == "catalog" else 320
+    assert path.read_text().count("\n") <= limit, f"{path.name} is long; is it two files?"
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            body = node.end_lineno - node.body[0].lineno + 1
+            assert body <= 45, f"{path.name}: {node.name} has {body} lines"
+
+
+@pytest.mark.parametrize(("path", "owner"), list(_modules()), ids=lambda x: str(x)[-24:])
+def test_everything_public_is_documented(path, owner):
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree), f"{path.name} does not say what it is for"
+    if owner in ("rules", "loop", "foreach"):  # the rules are three lines each, explained by their module
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            inner = node.name in ("advance",) or node.name == "step"
+            assert inner or ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"

@@ -1,0 +1,103 @@
+"""Pictures: colours that stay apart, alternative text whose numbers are the picture's, the same bytes every time."""
+
+import itertools
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from padam import plots, problems
+from padam.catalog import CATALOG
+
+PAPER = ("sgdm", "adam", "amsgrad", "adamw", "yogi", "adabound", "padam")
+
+# Machado, Oliveira and Fernandes (2009), full severity: linear RGB as a colour-blind reader sees it.
+VISION = {
+    "usual": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+def _linear(colour):
+    rgb = np.array(to_rgb(colour))
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def _lab(linear):
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear
+    f = np.cbrt(xyz / np.array([0.9505, 1.0, 1.089]))
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def _contrast(colour, background):
+    light = sorted(np.dot([0.2126, 0.7152, 0.0722], _linear(c)) for c in (colour, background))
+    return (light[1] + 0.05) / (light[0] + 0.05)
+
+
+def test_one_colour_and_one_marker_per_optimizer():
+    assert set(plots.STYLE) == set(CATALOG)
+    assert len(set(plots.STYLE.values())) == len(CATALOG)
+    assert len({plots.STYLE[name][0] for name in PAPER}) == len(PAPER)
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_the_papers_seven_stay_apart_for_every_eye(vision):
+    seen = {name: _lab(np.clip(np.array(VISION[vision]) @ _linear(plots.STYLE[name][0]), 0, 1)) for name in PAPER}
+    for one, other in itertools.combinations(PAPER, 2):
+        assert np.linalg.norm(seen[one] - seen[other]) > 12, f"{one} and {other} look alike under {vision}"
+
+
+def test_every_colour_stands_out_from_the_page():
+    for colour, _ in plots.STYLE.values():
+        assert _contrast(colour, "white") >= 3
+
+
+def _run(losses, errors):
+    return {"history": {"epoch": [1, 2], "train_loss": losses, "test_error": errors}}
+
+
+def test_histories_say_how_each_run_ends():
+    picture = plots.histories({"padam p=1/8": _run([1.0, 0.25], [0.5, 0.125]), "adam": _run([1.0, 0.5], [0.5, 0.2])})
+    assert "Padam p = 1/8 0.25, 12.5%" in picture.alt
+    assert "Adam 0.5, 20.0%" in picture.alt
+    loss, error = picture.figure.axes
+    assert loss.get_yscale() == "log"
+    assert error.lines[0].get_ydata().tolist() == [50.0, 12.5]
+    assert error.lines[1].get_color() == plots.STYLE["adam"][0]
+    assert error.lines[1].get_marker() == plots.STYLE["adam"][1]
+
+
+def test_trajectories_begin_at_the_start_and_say_where_they_end():
+    problem = problems.quadratic()
+    picture = plots.trajectories(problem, {"sgdm": np.array([[0.5, 0.5], [0.3, 0.4]])})
+    assert "SGD-momentum is 0.5 away after 2 steps" in picture.alt
+    assert "condition number 25" in picture.alt
+    (line, _minimum) = picture.figure.axes[0].lines
+    np.testing.assert_array_equal(line.get_xydata()[0], problem.start)
+
+
+def test_rates_say_median_and_spread():
+    picture = plots.effective_rates({"padam p=1/8": np.logspace(0, 2, 101)})
+    assert "median 10, 95th over 5th percentile 63" in picture.alt
+
+
+def test_curves_say_where_they_go():
+    picture = plots.curves({"none": ([1, 10], [2.0, 3.0])}, x="step", y="rate", log="x", marks=[(5, "five")])
+    assert picture.alt == "rate against step, from 1. none goes from 2 to 3."
+    assert picture.figure.axes[0].get_xscale() == "log"
+
+
+def test_the_dial_ends_in_the_colours_of_its_ends():
+    for p, name in (("0", "sgdm"), ("1/8", "padam"), ("1/2", "amsgrad")):
+        _, colour, _ = plots._look(f"padam p={p}")
+        np.testing.assert_allclose(to_rgb(colour[:3]), to_rgb(plots.STYLE[name][0]), atol=0.01)
+
+
+def test_a_picture_carries_its_text_and_is_the_same_every_time():
+    picture = plots.curves({"none": ([1, 10], [2.0, 3.0])}, x="step", y="rate")
+    shown, meta = picture._repr_mimebundle_()
+    assert shown["image/png"].startswith(b"\x89PNG")
+    assert shown["image/png"] == plots.curves({"none": ([1, 10], [2.0, 3.0])}, x="step", y="rate").png()
+    assert shown["text/plain"] == meta["image/png"]["alt"] == picture.alt

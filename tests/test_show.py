@@ -10,10 +10,17 @@ from padam.catalog import CATALOG, CORRECTIONS
 
 @pytest.mark.parametrize(
     ("before", "after", "gone", "come"),
-    [("amsgrad", "padam", 1, 1), ("adam", "yogi", 1, 1), ("adam", "amsgrad", 1, 2),
-     ("adagrad", "partial_adagrad", 1, 1), ("rmsprop", "partial_rmsprop", 1, 1), ("adadelta", "partial_adadelta", 1, 1), ("adamax", "partial_adamax", 1, 1),
-     ("sgdm", "sgdm_ema", 1, 1)],
-)  # fmt: skip
+    [
+        ("amsgrad", "padam", 1, 1),
+        ("adam", "yogi", 1, 1),
+        ("adam", "amsgrad", 1, 2),
+        ("adagrad", "partial_adagrad", 1, 1),
+        ("rmsprop", "partial_rmsprop", 1, 1),
+        ("adadelta", "partial_adadelta", 1, 1),
+        ("adamax", "partial_adamax", 1, 1),
+        ("sgdm", "sgdm_ema", 1, 1),
+    ],
+)
 def test_relatives_differ_by_as_little_as_the_book_says(before, after, gone, come):
     old, new = show.diff_lines(before, after)
     assert (len(old), len(new)) == (gone, come)

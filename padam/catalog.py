@@ -91,6 +91,8 @@ LIMITS = {
     "eps": (0.0, _INF, True, False, "it keeps the denominator from 0; 1e-8 is usual"),
     "beta1": (0.0, 1.0, True, False, _AVERAGE),
     "beta2": (0.0, 1.0, True, False, _AVERAGE),
+    "alpha": (0.0, 1.0, True, False, _AVERAGE),  # RMSprop's beta2 in torch
+    "rho": (0.0, 1.0, True, False, _AVERAGE),  # Adadelta's
     "p": (
         0.0,
         0.5,

@@ -136,8 +136,9 @@ class AdaBound(Family):
     def add_param_group(self, param_group):
         """Add a group; its lr, unless it brings a base_lr, is what final_lr is relative to from now on."""
         if isinstance(param_group, dict):
-            base = param_group.get("lr", self.defaults["lr"])
-            param_group.setdefault("base_lr", base.clone() if hasattr(base, "clone") else base)
+            lr = param_group.get("lr", self.defaults["lr"])
+            if isinstance(lr, int | float) or getattr(lr, "numel", lambda: 0)() == 1:  # else the check will object
+                param_group.setdefault("base_lr", float(lr))
         super().add_param_group(param_group)
 
 

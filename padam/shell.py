@@ -43,7 +43,7 @@ class Family(Optimizer):
 
     def __init__(self, params, **options):
         who = type(self).__name__
-        if not isinstance(params, torch.Tensor | dict):
+        if not isinstance(params, torch.Tensor | dict | set):
             params = list(params)  # a generator would be empty the second time
             if not params:
                 raise ValueError(
@@ -63,7 +63,7 @@ class Family(Optimizer):
         lr = options["lr"]
         if isinstance(lr, torch.Tensor) and lr.numel() != 1:
             raise ValueError(f"{who}: lr is a tensor of {lr.numel()} elements, but must hold exactly one number.")
-        check(who, _by_our_names(options))
+        check(who, {k: v for k, v in options.items() if k != "betas"} | {"beta1": betas[0], "beta2": betas[1]})
         for key, choices in (("correction", CORRECTIONS), ("decay", DECAYS)):
             if key in options and options[key] not in choices:
                 raise ValueError(
@@ -116,7 +116,7 @@ class Family(Optimizer):
                     real(state[key]).fill_(start)
                 slots[name].append(real(state[key]))
             x.append(real(param))
-            g.append(real(param.grad))
+            g.append(real(param.grad.resolve_conj()))
             steps.append(state["step"])
         return x, g, slots, steps
 
@@ -125,7 +125,7 @@ class Family(Optimizer):
         t = step.double() if group["capturable"] else step.item()
         lr = group["lr"]
         if isinstance(lr, torch.Tensor):
-            lr = lr.reshape(()).to(step.device) if group["capturable"] else lr.item()
+            lr = lr.reshape(()).to(step.device, torch.float64) if group["capturable"] else lr.item()
         eps, beta1, beta2 = group["eps"], *group.get("betas", (0.0, 0.0))
         c1, c2 = _one_minus_power(beta1, t), _one_minus_power(beta2, t)
         correction = group.get("correction", "none")
@@ -161,32 +161,34 @@ class Family(Optimizer):
             group_step(self.rule, group, x, g, slots, settings)
         return loss
 
-    def load_state_dict(self, state_dict):
-        """Load a state dict of this class or of the torch class with the same state (Adam with amsgrad=True, ...).
-
-        Options the dict lacks keep their present values, and `foreach` and `fused` always do: they belong to the
-        machine, not to the run. The dict is not aliased. Raises ValueError if it lacks a state this optimizer
-        needs, before anything has changed.
-        """
+    def _refuse_incomplete(self, states):
         needed = {slot.torch_key for slot in CATALOG[self.rule].slots.values()}
-        for state in state_dict["state"].values():
+        for state in states:
             if missing := sorted(needed - set(state)):
                 raise ValueError(
                     f"{type(self).__name__} cannot go on from this state dict: its states have no "
                     f"{', '.join(missing)} (they have {', '.join(state)}). It needs the state of an optimizer that "
                     f"keeps the same quantities; torch's Adam does for Padam and AMSGrad with amsgrad=True."
                 )
-        super().load_state_dict(state_dict)
 
     def __setstate__(self, state):
+        """Take over a loaded or unpickled state: a state dict of this class or of the torch class with the same state.
+
+        Options a loaded dict lacks keep their present values, and `foreach` and `fused` always do: they belong to
+        the machine, not to the run. The dict is not aliased. Raises ValueError if it lacks a state this optimizer
+        needs, before anything has changed.
+        """
         before = [dict(group) for group in self.__dict__.get("param_groups", [])]
+        if before:  # loading, not unpickling
+            self._refuse_incomplete(state["state"].values())
         super().__setstate__(state)
-        for index, group in enumerate(self.param_groups):
-            if index < len(before):  # loading, not unpickling
-                own = before[index]
-                for key in [k for k in group if k in _FOREIGN and k not in own]:
-                    del group[key]
-                group.update({k: v for k, v in own.items() if k not in group or k in ("foreach", "fused")})
+        for own, group in zip(before, self.param_groups, strict=False):
+            if "decoupled_weight_decay" in group:  # torch's Adam and AdamW are one class since torch 2.7
+                group["decay"] = "decoupled" if group["decoupled_weight_decay"] else "l2"
+            for key in [k for k in _FOREIGN if k in group]:
+                del group[key]
+            group.update({k: v for k, v in own.items() if k not in group or k in ("foreach", "fused")})
+        for group in self.param_groups:
             for param in group["params"]:
                 for key, value in self.state.get(param, {}).items():
                     if key == "step":  # a number in old dicts; torch's fused classes keep it on the device

@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 export PADAM_PROGRESS = 0
 export REPOSITORY
-.PHONY: help book html test notebooks stamp wheel format clean
+.PHONY: help book html test mutants notebooks stamp wheel format clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -25,6 +25,9 @@ test: .venv/.complete  ## run the tests, and every chapter once
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile tests --nbval-lax chapters
+
+mutants: .venv/.complete  ## make named mistakes in the package, one by one: a test must notice each (minutes)
+	$(PY) tests/mutants.py
 
 notebooks: .venv/.complete  ## run the chapters in place: refreshes their stored outputs
 	$(PY) book/make.py notebooks

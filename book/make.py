@@ -119,12 +119,16 @@ def run_all(folder):
             finished.result()
 
 
-def picture():
-    """Keep the opening picture of the Padam chapter for the README and the first page."""
+def pictures():
+    """Write the pictures of the README and the first page: the Padam chapter's opening, and the map of the book."""
+    from padam import plots
+
     notebook = nbformat.read(CHAPTERS / "08-padam.ipynb", as_version=4)
     outputs = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
     first = next(data["image/png"] for data in outputs if "image/png" in data)
-    (ROOT / "book" / "_static" / "dial.png").write_bytes(base64.b64decode(first))
+    static = ROOT / "book" / "_static"
+    (static / "dial.png").write_bytes(base64.b64decode(first))
+    (static / "map.png").write_bytes(plots.family().png())
 
 
 def stage():
@@ -183,7 +187,7 @@ def main():
         stamp()
     elif target == "notebooks":
         run_all(CHAPTERS)
-        picture()
+        pictures()
     else:
         stage()
         if target == "book":

@@ -225,7 +225,7 @@ class PartialAdadelta(Family):
 
 @_documented
 class PartialAdamax(Family):
-    """AdaMax with exponent 2p: u = max(beta2 u, |g| + eps), x <- x - lr / (1 - beta1^t) m / u^(2p).
+    """AdaMax with exponent 2p: u = max(beta2 u, abs(g) + eps), x <- x - lr / (1 - beta1^t) m / u^(2p).
 
     From the closing remark of the paper's Section 3; at p = 1/2, the default, it is torch.optim.Adamax.
 
@@ -233,7 +233,7 @@ class PartialAdamax(Family):
         params: tensors, named tensors or parameter groups.
         lr: base learning rate; default 2e-3.
         betas: decay of the average m and of the maximum u; default (0.9, 0.999).
-        eps: added to |g|; default 1e-8.
+        eps: added to abs(g); default 1e-8.
         p: partially adaptive parameter in [0, 1/2]; default 1/2.
     """
 

@@ -83,6 +83,8 @@ def _look(name):
     key, _, rest = name.partition(" ")
     title = CATALOG[key].title if key in CATALOG else key
     colour, marker = STYLE.get(key, ("#555555", "."))
+    if key == "sgd":  # SGD-momentum without momentum
+        title, colour, marker = "gradient descent", STYLE["sgdm"][0], "o"
     if rest.startswith("p="):
         p = fraction(rest[2:])
         colour, marker = _DIAL(2 * p), _DIAL_MARKERS.get(p, "o")
@@ -200,3 +202,32 @@ def curves(series, *, x, y, log="", styles=None, marks=()):
     ax.set(xlabel=x, ylabel=y, xscale="log" if "x" in log else "linear", yscale="log" if "y" in log else "linear")
     ax.legend(fontsize=8, frameon=False)
     return Picture(figure, f"{y} against {x}, from {min(s[0][0] for s in series.values()):.3g}. {'; '.join(ends)}.")
+
+
+# The way from Adagrad to Padam: optimizer -> place; (from, to, what changes, where the words stand).
+_PLACES = {"adagrad": (0, 1), "rmsprop": (1, 1), "sgdm": (1, 0), "adam": (2, 1), "amsgrad": (3, 1), "padam": (4, 0.5)}
+_STEPS = (
+    ("adagrad", "rmsprop", "let the past fade", (0.5, 1.2)),
+    ("rmsprop", "adam", "add momentum", (1.5, 1.2)),
+    ("sgdm", "adam", "scale each coordinate", (2.05, 0.5)),
+    ("adam", "amsgrad", "keep the maximum", (2.5, 1.2)),
+    ("amsgrad", "padam", "p = 1/2", (3.65, 0.9)),
+    ("sgdm", "padam", "p = 0", (2.8, 0.15)),
+)
+
+
+def family():
+    """The map of the book: from Adagrad to Padam, and what changes on each step of the way."""
+    figure = Figure(figsize=(9.0, 3.0), layout="constrained")
+    ax = figure.subplots()
+    ax.set(xlim=(-0.35, 4.35), ylim=(-0.2, 1.3))
+    ax.set_axis_off()
+    for start, end, change, place in _STEPS:
+        arrow = {"arrowstyle": "-|>", "color": "#777777", "shrinkA": 38, "shrinkB": 38, "lw": 1.4}
+        ax.annotate("", _PLACES[end], _PLACES[start], arrowprops=arrow)
+        ax.text(*place, change, ha="center", va="center", fontsize=9, color="#444444")
+    for name, (x, y) in _PLACES.items():
+        box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": STYLE[name][0], "lw": 2.2}
+        ax.text(x, y, CATALOG[name].title, ha="center", va="center", fontsize=11, color=STYLE[name][0], bbox=box)
+    ways = "; ".join(f"{CATALOG[a].title} to {CATALOG[b].title}: {change}" for a, b, change, _ in _STEPS)
+    return Picture(figure, f"Map of the optimizers as boxes with arrows. {ways}.")

@@ -98,7 +98,7 @@ def iterate(name, x0, gradients, *, steps=None, project=None, lr=None, **hyper):
 
 
 def run(name_or_rule, x0, gradients, *, steps=None, project=None, lr=None, **hyper):
-    """The iterates of an optimizer, as an array of shape (T, *x0.shape); row k is x after k + 1 steps.
+    """The iterates of an optimizer, as an array of shape `(T, *x0.shape)`; row k is x after k + 1 steps.
 
     Args:
         name_or_rule: a name of the catalog ("padam", "sgdm", ...) or the function of `padam.rules`.

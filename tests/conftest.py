@@ -3,17 +3,16 @@
 import os
 
 os.environ.setdefault("PADAM_PROGRESS", "0")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 
 import hypothesis
 import numpy as np
 import pytest
-import torch
 
 hypothesis.settings.register_profile("padam", deadline=None, derandomize=True, max_examples=60)
 hypothesis.settings.load_profile("padam")
-torch.set_num_threads(1)
 
 
 def _gradients(steps, shape, *, seed=0, zeros=0.6, dtype=np.float64):

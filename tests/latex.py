@@ -35,7 +35,7 @@ class _Parser:
     """Recursive descent from tokens to nested tuples (operation, parts...)."""
 
     def __init__(self, text):
-        self.text, self.tokens, self.at = text, tokens(text), 0
+        self.text, self.tokens, self.at, self.bars = text, tokens(text), 0, 0
 
     def peek(self):
         return self.tokens[self.at] if self.at < len(self.tokens) else ""
@@ -64,7 +64,9 @@ class _Parser:
 
     def product(self):
         left = self.power()
-        while self.peek() and self.peek() not in ("+", "-", "=", ")", "}", "|", ","):
+        while (
+            self.peek() and self.peek() not in ("+", "-", "=", ")", "}", ",") and not (self.bars and self.peek() == "|")
+        ):
             if self.peek() == "/":
                 self.take()
                 left = ("div", left, self.power())
@@ -114,7 +116,9 @@ class _Parser:
             self.at -= 1
             return self.bracket("(", ")")
         if token == "|":
+            self.bars += 1
             inside = self.sum()
+            self.bars -= 1
             self.take("|")
             return ("abs", inside)
         if token.startswith("\\"):
@@ -208,6 +212,8 @@ def _evaluate(node, series, constants, counters):
         where = _index(index, counters) if index is not None else None
         if where is not None:
             return series[name][where]
+        if name in series and (index or "").isdigit():  # m_1: the first step
+            return series[name][int(index)]
         if index is None and counters.get(name) is not None:
             return counters[name]
         return constants[_constant(name, index)]

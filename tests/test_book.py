@@ -240,3 +240,18 @@ def test_the_readmes_loop_runs():
     before = model.weight.detach().clone()
     exec(code, {"torch": torch, "model": model, "loader": [(torch.randn(4, 3), torch.tensor([0, 1, 1, 0]))]})
     assert not torch.equal(before, model.weight)
+
+
+def test_the_pictures_of_the_first_page_are_the_packages():
+    """The map is drawn again; the dial is the Padam chapter's first picture; both carry the text they should."""
+    import base64
+
+    from padam import plots
+
+    intro = (BOOK / "intro.md").read_text()
+    assert f":alt: {plots.family().alt}" in intro
+    assert (BOOK / "_static" / "map.png").read_bytes().startswith(b"\x89PNG")
+    outputs = [o.get("data", {}) for c in _code(ROOT / "chapters" / "08-padam.ipynb") for o in c.outputs]
+    first = next(data for data in outputs if "image/png" in data)
+    assert (BOOK / "_static" / "dial.png").read_bytes() == base64.b64decode(first["image/png"])
+    assert f":alt: {first['text/plain']}" in intro

@@ -8,12 +8,17 @@ import pytest
 import torch
 
 from padam import data, models, optim, training
-from padam.training import progress
+from padam.training import progress, tasks
 
 
 @pytest.fixture(scope="module")
 def digits():
     return data.load("mnist5k")
+
+
+@pytest.fixture(scope="module")
+def text():
+    return data.load("pydoc")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +47,7 @@ def test_train_and_test_digits_do_not_overlap(digits):
 
 
 def test_an_unknown_data_set_is_an_error_that_lists_them():
-    with pytest.raises(ValueError, match="no data set is called 'mnist'; there are mnist5k"):
+    with pytest.raises(ValueError, match="no data set is called 'mnist'; there are mnist5k, pydoc"):
         data.load("mnist")
 
 
@@ -73,7 +78,73 @@ def test_building_with_a_seed_leaves_the_global_generator_alone():
     assert (torch.rand(2) == expected).all()
 
 
-@pytest.mark.parametrize("name", ["convnets", "convnet-w0", "vgg", "convnet-w8-bn"])
+def test_pydoc_is_the_text_it_says(text):
+    assert len(text.vocabulary) == len(set(text.vocabulary)) == 1000
+    parts = (text.train, text.valid, text.test)
+    assert {part.dtype for part in parts} == {torch.int64}
+    total = sum(map(len, parts))
+    assert total > 50_000
+    assert [round(len(part) / total, 2) for part in parts] == [0.8, 0.1, 0.1]
+    assert (text.train == 0).float().mean() < 0.12  # <unk>
+    counts = text.train.bincount(minlength=1000)[1:]
+    assert (counts.diff() <= 0).all()  # ordered by frequency
+    words = " ".join(text.vocabulary[token] for token in text.train[:2000])
+    assert "assert" in words  # the first topic
+    assert len(text.sha256) == 64
+
+
+def test_text_is_read_in_order_and_every_word_is_predicted_once(text):
+    task = tasks.TextTask(text, batch_size=20, bptt=35)
+    windows = list(task._windows(text.train, 20))
+    rows = len(text.train) // 20
+    inputs, targets = (torch.cat(parts) for parts in zip(*windows, strict=True))
+    assert inputs.shape == targets.shape == (rows - 1, 20)
+    assert torch.equal(inputs[1:], targets[:-1])
+    assert torch.equal(targets[:, 3], text.train[3 * rows + 1 : 4 * rows])
+
+
+def test_the_state_is_carried_across_windows(text):
+    """An LSTM read 35 words at a time says what it says when it reads the whole column at once."""
+    network = models.build("lstm2-h16", vocabulary=1000, seed=0).eval()
+    pieces, whole = (tasks.TextTask(text._replace(test=text.test[:2000]), 1, bptt) for bptt in (35, 10_000))
+    assert pieces.evaluate(network)["test_loss"] == pytest.approx(whole.evaluate(network)["test_loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize(("name", "lr"), [("lstm2-h32", 0.02), ("bigram", 0.1)])
+def test_a_network_learns_text(name, lr, text):
+    network = models.build(name, vocabulary=1000, seed=0)
+    run = training.fit(network, text, optim.build("adam", network.parameters(), lr=lr), epochs=1, batch_size=20)
+    history = run["history"]
+    assert history["train_loss"][0] < 5.8 < math.log(1000)
+    assert history["test_loss"][0] < 5.4
+    if name == "bigram":  # better than the best that ignores the last word
+        shares = (text.train.bincount(minlength=1000) + 1).double()
+        assert history["test_loss"][0] < -(shares / shares.sum()).log()[text.test].mean().item()
+
+
+def test_lstm_shapes_follow_its_name():
+    network = models.build("lstm3-h115", vocabulary=50)
+    assert [(layer.input_size, layer.hidden_size) for layer in network.layers] == [(40, 115), (115, 115), (115, 40)]
+    assert network.decoder.weight is network.embedding.weight
+    logits, state = network(torch.zeros(7, 2, dtype=torch.int64))
+    assert logits.shape == (7, 2, 50)
+    assert len(state) == 3
+
+
+def test_a_text_network_needs_a_vocabulary():
+    with pytest.raises(ValueError, match="vocabulary= must say"):
+        models.build("lstm2")
+
+
+def test_only_the_rows_of_words_that_occur_get_a_gradient(text):
+    network = models.build("bigram", vocabulary=1000)
+    loss, count, _ = next(tasks.TextTask(text, 20).training_batches(network, None))
+    loss.backward()
+    touched = network.table.weight.grad.abs().sum(1).count_nonzero().item()
+    assert 0 < touched <= min(count, 700)
+
+
+@pytest.mark.parametrize("name", ["lstm0", "convnets", "convnet-w0", "vgg", "convnet-w8-bn"])
 def test_an_unknown_network_is_an_error(name):
     with pytest.raises(ValueError, match=f"no network is called '{name}'; there are convnet"):
         models.build(name)
@@ -89,7 +160,8 @@ def test_a_network_learns_digits(digits):
     network, run = _fit(digits, epochs=4, milestones=(3,))
     assert run["history"]["test_error"][-1] < 0.25
     assert run["history"]["train_loss"][-1] < 0.5 * run["history"]["train_loss"][0]
-    assert training.evaluate(network, digits) == (run["history"]["test_loss"][-1], run["history"]["test_error"][-1])
+    ends = {key: run["history"][key][-1] for key in ("test_loss", "test_error")}
+    assert training.evaluate(network, digits) == ends
 
 
 def test_the_history_is_one_number_an_epoch(few):
@@ -115,7 +187,8 @@ def test_every_picture_is_seen_once_an_epoch(few):
     network = models.build("convnet-w8", seed=0)
     run = training.fit(network, few, optim.build("sgdm", network.parameters(), lr=0.0), epochs=1, batch_size=96)
     exact = training.evaluate(network, few._replace(test=few.train))
-    assert (run["history"]["train_loss"][0], run["history"]["train_error"][0]) == pytest.approx(exact, rel=1e-5)
+    assert run["history"]["train_loss"][0] == pytest.approx(exact["test_loss"], rel=1e-5)
+    assert run["history"]["train_error"][0] == pytest.approx(exact["test_error"], rel=1e-5)
 
 
 def test_a_run_that_diverges_stops_and_says_so(few):

@@ -2,13 +2,17 @@
 
 import functools
 import gzip
+import hashlib
 import importlib.util
+import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import torch
 
 _TEST_PER_CLASS = 100
+_WORDS = 1000  # of the vocabulary, <unk> among them
 
 
 @functools.cache
@@ -39,3 +43,24 @@ def mnist5k(root):
     train = pixels[:, :cut].reshape(-1, 3, 28, 28), labels[:, :cut].reshape(-1)
     test = pixels[:, cut:].reshape(-1, 3, 28, 28), labels[:, cut:].reshape(-1)
     return Images(train, test, mean=torch.full((3,), 0.1307), std=torch.full((3,), 0.3081))
+
+
+@functools.cache
+def pydoc(root):
+    """Python's language reference (`pydoc_data.topics`, in the standard library) as words and sentence marks.
+
+    Lower case; the 999 most frequent tokens of the training part and <unk>. The topics, in the order of their names,
+    are one text: its first 80% train, 10% each validate and test (`root` is not needed).
+    """
+    from pydoc_data.topics import topics
+
+    from padam.data import Text
+
+    text = "\n".join(topics[name] for name in sorted(topics))
+    words = re.findall(r"[a-z]+|[.,:;?!()]", text.lower())
+    first, second = len(words) * 8 // 10, len(words) * 9 // 10
+    ranked = sorted(Counter(words[:first]).items(), key=lambda pair: (-pair[1], pair[0]))
+    vocabulary = ("<unk>", *(word for word, _ in ranked[: _WORDS - 1]))
+    number = {word: index for index, word in enumerate(vocabulary)}
+    tokens = torch.tensor([number.get(word, 0) for word in words])
+    return Text(*tokens.tensor_split((first, second)), vocabulary, hashlib.sha256(text.encode()).hexdigest())

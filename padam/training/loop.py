@@ -1,47 +1,33 @@
-"""The training loop: seeds, batches, a progress bar, a history. It knows no optimizer by name."""
+"""The training loop: seeds, batches, a progress bar, a history. It knows no optimizer by name, and no data set."""
 
 import math
 import time
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from padam.schedules import scheduler
 from padam.training.progress import bar
-
-
-def _batches(images, labels, data, batch_size, generator=None):
-    """Normalised float32 batches, channels_last, shuffled if there is a generator; the last may be smaller."""
-    mean, std = (255 * part.view(1, 3, 1, 1) for part in (data.mean, data.std))
-    order = torch.arange(len(labels)) if generator is None else torch.randperm(len(labels), generator=generator)
-    for chosen in order.split(batch_size):
-        batch = (images[chosen].float() - mean) / std
-        yield batch.to(memory_format=torch.channels_last), labels[chosen]
+from padam.training.tasks import task
 
 
 @torch.no_grad()
-def evaluate(model, data, batch_size=1000):
-    """Mean cross-entropy (nats) and error (a fraction) on the test set, as (loss, error), in eval mode."""
+def evaluate(model, data):
+    """{"test_loss": mean cross-entropy (nats), "test_error": a fraction} on the test part, in eval mode."""
     model.eval()
-    loss = wrong = 0.0
-    for batch, labels in _batches(*data.test, data, batch_size):
-        logits = model(batch)
-        loss += cross_entropy(logits, labels, reduction="sum").item()
-        wrong += (logits.argmax(1) != labels).sum().item()
-    return loss / len(data.test[1]), wrong / len(data.test[1])
+    return task(data, 1).evaluate(model)
 
 
 def fit(model, data, optimizer, *, epochs, batch_size=128, milestones=(), gamma=0.1, seed=0, label=""):
     """Train `model` in place and return {"history": ..., "outcome": ...}.
 
     Args:
-        model: a network from logits of pictures, already on the CPU.
-        data: `padam.data.Images`.
+        model: a network from `padam.models.build`, or any that maps pictures to logits, on the CPU.
+        data: `padam.data.Images` or `padam.data.Text`.
         optimizer: any torch optimizer over the model's parameters.
         epochs: passes over the training set; Ctrl-C between two batches raises KeyboardInterrupt as usual.
-        batch_size: pictures a step; the last batch of an epoch is kept though it is smaller.
+        batch_size: pictures a step (the last batch of an epoch is kept though it is smaller), or columns of text.
         milestones, gamma: multi-step decay, see `padam.schedules.scheduler`.
-        seed: of the order of the batches.
+        seed: of the order of the batches; a text is read in order.
         label: shown beside the progress bar.
 
     history holds lists of one number an epoch: epoch, lr (of the first group), train_loss (running mean over the
@@ -51,37 +37,32 @@ def fit(model, data, optimizer, *, epochs, batch_size=128, milestones=(), gamma=
     """
     torch.set_flush_denormal(True)  # stuck networks run several times slower on denormal numbers
     model.to(memory_format=torch.channels_last)
-    generator = torch.Generator().manual_seed(seed)
+    work, generator = task(data, batch_size), torch.Generator().manual_seed(seed)
     schedule = scheduler(optimizer, milestones, gamma)
-    keys = ("epoch", "lr", "train_loss", "train_error", "test_loss", "test_error", "seconds")
-    history = {key: [] for key in keys}
-    status = "finished"
+    history, status = {}, "finished"
     with bar(total=epochs, label=label) as progress:
         for epoch in range(1, epochs + 1):
             begun, lr = time.perf_counter(), float(optimizer.param_groups[0]["lr"])
-            loss, error = _train_epoch(model, data, optimizer, batch_size, generator)
-            test_loss, test_error = evaluate(model, data)
+            row = {"epoch": epoch, "lr": lr, **_train_epoch(model, work, optimizer, generator), **evaluate(model, data)}
             schedule.step()
-            row = (epoch, lr, loss, error, test_loss, test_error, time.perf_counter() - begun)
-            for key, value in zip(keys, row, strict=True):
-                history[key].append(value)
-            progress(f"train loss {loss:.3f}, test error {test_error:.1%}")
-            if not math.isfinite(loss):
+            for key, value in (row | {"seconds": time.perf_counter() - begun}).items():
+                history.setdefault(key, []).append(value)
+            progress(f"train loss {row['train_loss']:.3f}, test error {row['test_error']:.1%}")
+            if not math.isfinite(row["train_loss"]):
                 status = "diverged"
                 break
-    return {"history": history, "outcome": {"status": status, "epoch": len(history["epoch"])}}
+    return {"history": history, "outcome": {"status": status, "epoch": epoch}}
 
 
-def _train_epoch(model, data, optimizer, batch_size, generator):
-    """One pass over the training set: running mean of the loss, and error."""
+def _train_epoch(model, work, optimizer, generator):
+    """One pass over the training set: running means of loss and error."""
     model.train()
-    loss_sum, wrong = torch.zeros(()), torch.zeros((), dtype=torch.int64)
-    for batch, labels in _batches(*data.train, data, batch_size, generator):
-        logits = model(batch)
-        loss = cross_entropy(logits, labels)
+    loss_sum, wrong, seen = torch.zeros(()), torch.zeros((), dtype=torch.int64), 0
+    for loss, count, errors in work.training_batches(model, generator):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        loss_sum += loss.detach() * len(labels)
-        wrong += (logits.detach().argmax(1) != labels).sum()
-    return loss_sum.item() / len(data.train[1]), wrong.item() / len(data.train[1])
+        loss_sum += loss.detach() * count
+        wrong += errors
+        seen += count
+    return {"train_loss": loss_sum.item() / seen, "train_error": wrong.item() / seen}

@@ -1,0 +1,185 @@
+"""Named mistakes, each a text replacement in the package, and the tests that must notice them.
+
+A mutant that no test fails on is a missing test. `python tests/mutants.py` runs them all (`make mutants`), `python
+tests/mutants.py NAME ...` some; `make test` runs the fast ones.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Mutant(NamedTuple):
+    """`old` occurs exactly once in padam/`file`; replaced by `new`, one of `tests` fails."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple
+    fast: bool = True
+
+
+# The tests that judge a file: quick ones first, for a mutant dies at the first failure.
+RULES = ("tests/test_formulas.py", "tests/test_identities.py", "tests/test_oracles.py")
+TORCH = ("tests/test_agreement.py", "tests/test_contract.py")
+SHELL = ("tests/test_reference.py", "tests/test_formulas.py", "tests/test_identities.py")
+TRAINING = ("tests/test_training.py",)
+_PADAM = "    return h.lr * m / (sqrt(v_hat) + h.eps) ** (2 * h.p), State(m=m, v=v, v_hat=v_hat)"
+
+MUTANTS = (
+    # --- rules.py
+    Mutant("padam without the maximum", "rules.py", _PADAM, _PADAM.replace("sqrt(v_hat)", "sqrt(v)"), RULES),
+    Mutant("padam with p for 2p", "rules.py", _PADAM, _PADAM.replace("2 * h.p", "h.p"), RULES),
+    Mutant(
+        "padam with eps inside the root", "rules.py", _PADAM, _PADAM.replace("(sqrt(v_hat) + h.eps)", "sqrt(v_hat + h.eps)"), RULES
+    ),
+    Mutant("padam with eps outside the power", "rules.py", _PADAM,
+           _PADAM.replace("(sqrt(v_hat) + h.eps) ** (2 * h.p)", "(sqrt(v_hat) ** (2 * h.p) + h.eps)"), RULES),
+    Mutant("yogi's sign", "rules.py", "v = s.v - (1 - h.beta2) * sign", "v = s.v + (1 - h.beta2) * sign", RULES),
+    Mutant("adabound unclipped above", "rules.py", "minimum(maximum(h.lr / (sqrt(v) + h.eps), lower), upper) * m",
+           "maximum(h.lr / (sqrt(v) + h.eps), lower) * m", RULES),
+    Mutant("adabound unclipped below", "rules.py", "minimum(maximum(h.lr / (sqrt(v) + h.eps), lower), upper) * m",
+           "minimum(h.lr / (sqrt(v) + h.eps), upper) * m", RULES),
+    Mutant("adabound's lower bound one step late", "rules.py", "(1 - 1 / (h.gamma * h.t + 1))",
+           "(1 - 1 / (h.gamma * h.t + 2))", RULES),
+    Mutant("sgdm averages", "rules.py", "m = h.momentum * s.m + g ", "m = h.momentum * s.m + (1 - h.momentum) * g ", RULES),
+    Mutant("adagrad forgets its square", "rules.py", "def adagrad(g, s, h):\n    v = s.v + g**2", "def adagrad(g, s, h):\n    v = s.v + g", RULES),
+    Mutant("adagrad's mean over t + 1", "rules.py", "(g**2 - s.v) / h.t", "(g**2 - s.v) / (h.t + 1)", RULES),
+    Mutant("adadelta averages g for d", "rules.py", "d = sqrt((s.u + h.eps) / (v + h.eps)) * g  # d_t, in the units of x\n    u = h.beta2 * s.u + (1 - h.beta2) * d**2",
+           "d = sqrt((s.u + h.eps) / (v + h.eps)) * g  # d_t, in the units of x\n    u = h.beta2 * s.u + (1 - h.beta2) * g**2", RULES),
+    Mutant("adamax uncorrected", "rules.py", "return h.lr / h.c1 * m / u, State", "return h.lr * m / u, State", RULES),
+    Mutant("nadam looks no step ahead", "rules.py", "mu_next = h.beta1 * (1 - 0.5 * 0.96 ** (h.momentum_decay * (h.t + 1)))",
+           "mu_next = h.beta1 * (1 - 0.5 * 0.96 ** (h.momentum_decay * h.t))", RULES),
+    Mutant("amsgrad's maximum forgets", "rules.py", "return h.lr * m / (sqrt(v_hat) + h.eps), State(m=m, v=v, v_hat=v_hat)",
+           "return h.lr * m / (sqrt(v_hat) + h.eps), State(m=m, v=v, v_hat=v)", RULES),
+    # --- reference.py
+    Mutant("t from 0", "reference.py", ") + 1):\n        raw = rate(t)", ") + 1):\n        t -= 1\n        raw = rate(t)", SHELL),
+    Mutant("betas swapped in the correction", "reference.py", "c1, c2 = one_minus_power(beta1, t), one_minus_power(beta2, t)\n    if correction",
+           "c1, c2 = one_minus_power(beta2, t), one_minus_power(beta1, t)\n    if correction", SHELL),
+    Mutant("correction ignored", "reference.py", 'if correction == "none":', "if correction:", SHELL),
+    Mutant("exact correction with the folded factor", "reference.py", "lr * c2**p / c1", "lr * c2**0.5 / c1", SHELL),
+    Mutant("exact correction leaves eps", "reference.py", "lr * c2**p / c1, eps * math.sqrt(c2)", "lr * c2**p / c1, eps", SHELL),
+    Mutant("c by plain subtraction", "reference.py", "-math.expm1(t * math.log(beta))", "1 - beta**t", SHELL),
+    Mutant("l2 and decoupled exchanged", "reference.py", 'if full["decay"] == "l2":', 'if full["decay"] != "l2":', SHELL),
+    Mutant("decoupled decay at the corrected rate", "reference.py", 'x = x * (1 - raw *', 'x = x * (1 - alpha *', SHELL + ("tests/test_oracles.py",)),
+    Mutant("final_lr without the schedule", "reference.py", '* raw / base if base else 0.0', "", SHELL),
+    Mutant("projection forgotten", "reference.py", "if project is not None:", "if project is not None and False:", SHELL),
+    # --- schedules.py
+    Mutant("decay one epoch early", "schedules.py", "bisect_left(milestones, epoch)", "bisect_left(milestones, epoch + 1)", ("tests/test_schedules.py",)),
+    Mutant("decay forgets earlier milestones", "schedules.py", "gamma ** bisect_left(milestones, epoch)",
+           "gamma ** min(1, bisect_left(milestones, epoch))", ("tests/test_schedules.py",)),
+    Mutant("milestones unchecked", "schedules.py", "or any(a >= b", "or any(a > b + 1000", ("tests/test_schedules.py",)),
+    # --- loop.py
+    Mutant("loop: padam without the maximum", "loop.py", "x.sub_(s.m / _power(s.v_hat.sqrt() + h.eps, 2 * h.p) * h.lr)",
+           "x.sub_(s.m / _power(s.v.sqrt() + h.eps, 2 * h.p) * h.lr)", TORCH, False),
+    Mutant("loop: one root too many", "loop.py", "for _ in range(ROOTS[exponent]):", "for _ in range(ROOTS[exponent] + 1):", TORCH, False),
+    Mutant("loop: yogi's sign", "loop.py", "s.v.sub_((s.v - g**2).sign()", "s.v.add_((s.v - g**2).sign()", TORCH, False),
+    Mutant("loop: adabound unclipped", "loop.py", "rate.clamp_(lower, upper)", "rate", TORCH, False),
+    Mutant("loop: adadelta's eps outside", "loop.py", "_power((s.u + h.eps) / (s.v + h.eps), h.p)", "_power(s.u / s.v.add(h.eps), h.p)", TORCH, False),
+    # --- foreach.py
+    Mutant("foreach: padam with p for 2p", "foreach.py", "_denominator(s.v_hat, h.eps, 2 * h.p)", "_denominator(s.v_hat, h.eps, h.p)", TORCH, False),
+    Mutant("foreach: maximum of the wrong two", "foreach.py",
+           "torch._foreach_maximum_(s.v_hat, s.v)\n    _descend(x, torch._foreach_div(s.m, _denominator(s.v_hat, h.eps, 2 * h.p)), h.lr)",
+           "torch._foreach_maximum_(s.v, s.v_hat)\n    _descend(x, torch._foreach_div(s.m, _denominator(s.v_hat, h.eps, 2 * h.p)), h.lr)", TORCH, False),
+    Mutant("foreach: averages forget the new", "foreach.py", "torch._foreach_lerp_(mean, new, 1 - beta)", "torch._foreach_lerp_(mean, new, beta)", TORCH, False),
+    Mutant("foreach: adamax uncorrected", "foreach.py", "rate = [lr / c1 for lr, c1", "rate = [lr for lr, c1", TORCH, False),
+    Mutant("foreach: adabound's bounds exchanged", "foreach.py", "torch._foreach_maximum_(rate, [final * (1 - ", "torch._foreach_minimum_(rate, [final * (1 - ", TORCH, False),
+    # --- shell.py and optim.py
+    Mutant("shell: betas swapped", "shell.py", 'ours["beta1"], ours["beta2"] = options', 'ours["beta2"], ours["beta1"] = options', TORCH, False),
+    Mutant("shell: step counts twice", "shell.py", "torch._foreach_add_(steps, 1)", "torch._foreach_add_(steps, 2)", TORCH, False),
+    Mutant("shell: exact leaves eps", "shell.py", "/ c1, eps * c2**0.5", "/ c1, eps", TORCH, False),
+    Mutant("shell: folded without its root", "shell.py", "alpha = alpha * c2**0.5 / c1", "alpha = alpha * c2 / c1", TORCH, False),
+    Mutant("shell: decoupled decay ignored by the loop", "shell.py", 'x.mul_(1 - lr * group["weight_decay"])', "pass", TORCH, False),
+    Mutant("shell: maximize ignored by foreach", "shell.py", "g = torch._foreach_neg(g)", "pass", TORCH[1:], False),
+    Mutant("shell: a loaded dict is aliased", "shell.py", "= value.clone()", "= value", TORCH[1:], False),
+    Mutant("shell: missing options take defaults", "shell.py", 'if k not in group or k in ("foreach", "fused")', 'if k in ("foreach", "fused")', TORCH[1:], False),
+    Mutant("shell: p unchecked in groups", "shell.py", "            self._check_options(merged)\n", "", TORCH[1:], False),
+    Mutant("training: test set seen in training mode", "training/loop.py", "    model.eval()\n", "", TRAINING, False),
+    Mutant("training: batches never shuffled", "training/tasks.py", "order = torch.randperm(len(self.data.train[1]), generator=generator)",
+           "order = torch.arange(len(self.data.train[1]))", TRAINING, False),
+    Mutant("training: last batch dropped", "training/tasks.py", "for chosen in order.split(size):", "for chosen in order.split(size)[:-1] or order.split(size):", TRAINING, False),
+    Mutant("training: targets not shifted", "training/tasks.py", "grid[begin + 1 : end + 1]", "grid[begin:end]", TRAINING, False),
+    Mutant("training: state forgotten between windows", "training/tasks.py", "state = _detached(state)", "state = None", TRAINING, False),
+    Mutant("training: divergence unnoticed", "training/loop.py", 'status = "diverged"', "pass", TRAINING, False),
+    Mutant("data: test digits among the training digits", "data/embedded.py", "test = pixels[:, cut:]", "test = pixels[:, :100]", TRAINING, False),
+    Mutant("plots: errors as fractions under a percent sign", "plots.py", '* (100 if key.endswith("error") else 1)', "", ("tests/test_plots.py",)),
+    Mutant("plots: alternative text of the first epoch", "plots.py", "_amount(key, history[key][-1])", "_amount(key, history[key][0])", ("tests/test_plots.py",)),
+    Mutant("show: formulas lose a line", "show.py", "for line in lines)\n    return \"\\\\begin", "for line in lines[1:])\n    return \"\\\\begin", ("tests/test_show.py",)),
+    Mutant("optim: yogi starts at zero", "optim.py", "initial_accumulator=1e-6,", "initial_accumulator=0.0,", ("tests/test_catalog.py", *TORCH), False),
+    Mutant("optim: padam folded by default", "optim.py", 'p=1 / 8, decay="l2",\n        correction="none"', 'p=1 / 8, decay="l2",\n        correction="folded"', ("tests/test_catalog.py", *TORCH), False),
+    Mutant("optim: base_lr forgotten", "optim.py", 'param_group.setdefault("base_lr", float(lr))', 'param_group.setdefault("base_lr", 1.0)', TORCH, False),
+)  # fmt: skip
+
+
+def run(mutant, folder):
+    """Apply a mutant to a copy of the package in `folder` and run its tests: (killed by, seconds).
+
+    Raises ValueError if the text to replace does not occur exactly once, or if the mutated package does not import.
+    """
+    package = Path(folder) / "padam"
+    shutil.copytree(ROOT / "padam", package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests", Path(folder) / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (Path(folder) / "book").symlink_to(ROOT / "book")  # the bibliography, which the catalog's tests read
+    target = package / mutant.file
+    text = target.read_text()
+    if text.count(mutant.old) != 1:
+        raise ValueError(f"{mutant.name}: its text occurs {text.count(mutant.old)} times in {mutant.file}, not once")
+    target.write_text(text.replace(mutant.old, mutant.new))
+    env = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    modules = "padam.reference, padam.schedules" + ("" if mutant.fast else ", padam.optim, padam.training, padam.plots")
+    check = f"import {modules}; assert padam.__file__.startswith({str(folder)!r})"
+    imported = subprocess.run([sys.executable, "-c", check], env=env, cwd=folder, capture_output=True, text=True)
+    if imported.returncode:
+        raise ValueError(f"{mutant.name}: the mutated package does not import: {imported.stderr[-300:]}")
+    begun = time.perf_counter()
+    for tests in mutant.tests:  # one file after the other, for the first often is enough
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "--no-header",
+            "--tb=no",
+            "-p",
+            "no:cacheprovider",
+            tests,
+        ]
+        tested = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True)
+        failed = [line.split(" ")[1] for line in tested.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+        if tested.returncode not in (0, 1) or (tested.returncode == 1 and not failed):
+            raise ValueError(f"{mutant.name}: the tests did not run: {tested.stdout[-500:]}{tested.stderr[-500:]}")
+        if failed:
+            return failed[0], time.perf_counter() - begun
+    return None, time.perf_counter() - begun
+
+
+def main():
+    """Run mutants and print what killed each; exit 1 if one survives."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="which mutants, by (part of) their names; default all")
+    names = parser.parse_args().names
+    chosen = [m for m in MUTANTS if not names or any(name in m.name for name in names)]
+    survivors = 0
+    for mutant in chosen:
+        with tempfile.TemporaryDirectory() as folder:
+            killer, seconds = run(mutant, folder)
+        survivors += killer is None
+        verdict = "SURVIVED" if killer is None else "killed  "
+        print(f"{verdict}  {mutant.name:45}  {seconds:5.1f} s  {killer or ''}", flush=True)
+    print(f"{len(chosen) - survivors} of {len(chosen)} mutants killed")
+    raise SystemExit(bool(survivors))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Formulas in the prose of pages and chapters -> the same in Python.
+
+`test_formulas.py` evaluates the LaTeX and compares; both sides of an equation must have the value. A formula on a page
+that is neither here nor in the catalog fails, and so does one here that no page shows. Names: alpha, beta_1, beta_2, p,
+g, t, epsilon, c_1, c_2, a, b, k, and with a step m_t, v_t, hatv_t, alpha_t, epsilon_t, g_t.
+"""
+
+PROSE = {
+    # notation
+    r"1 - \beta_1^t": "1 - beta_1**t",
+    r"1 - \beta_2^t": "1 - beta_2**t",
+    r"\alpha_t / (\sqrt{\hat{v}_t} + \epsilon_t)^{2p}": "alpha_t / (hatv_t**0.5 + epsilon_t) ** (2 * p)",
+    r"\alpha_t / \hat{v}_t^{p}": "alpha_t / hatv_t**p",
+    # Adagrad
+    r"1/\sqrt{t}": "t**-0.5",
+    r"1/t": "1 / t",
+    r"\alpha/\sqrt{t}": "alpha / t**0.5",
+    r"\sqrt{t}": "t**0.5",
+    r"t^{p - 1/2}": "t ** (p - 0.5)",
+    r"\log(1000) \approx 6.9": "log(1000)",
+    # Padam
+    r"\hat{v}_t^{p}": "hatv_t**p",
+    r"\sqrt{\hat{v}_t}": "hatv_t**0.5",
+    r"1/\hat{v}^{p}": "hatv**-p",
+    r"(a / b)^p": "(a / b) ** p",
+    r"c_1 = 1 - \beta_1^t": "1 - beta_1**t",
+    r"c_2 = 1 - \beta_2^t": "1 - beta_2**t",
+    r"\sqrt{c_2}/c_1": "(1 - beta_2**t) ** 0.5 / (1 - beta_1**t)",
+    r"c_2^{1/2-p}": "(1 - beta_2**t) ** (0.5 - p)",
+    r"\alpha (1 - \beta_1)": "alpha - alpha * beta_1",
+    r"(10^{-8})^{1/4} = 0.01": "0.01",
+    r"100 / 100^{2p} = 100^{1 - 2p}": "100 ** (1 - 2 * p)",
+    r"m_1 = (1 - \beta_1) g": "g - beta_1 * g",
+    r"\hat{v}_1 = (1 - \beta_2) g^2": "g * g - beta_2 * g * g",
+    r"\alpha (1 - \beta_1) g / ((1 - \beta_2)^p |g|^{2p})": (
+        "alpha * (1 - beta_1) * g * ((1 - beta_2) ** p * abs(g) ** (2 * p)) ** -1"
+    ),
+    r"\alpha (1 - \beta_1) / \sqrt{1 - \beta_2}": "alpha * (1 - beta_1) * (1 - beta_2) ** -0.5",
+    r"0.1 / \sqrt{0.001} \approx 3.16": "0.1 / 0.001**0.5",
+}

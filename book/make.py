@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
@@ -76,6 +77,7 @@ def normalise(notebook, name):
         cell.metadata.pop("execution", None)
         if cell.cell_type != "code":
             continue
+        cell.outputs = _joined(cell.outputs)
         texts = []
         for output in cell.outputs:
             if output.get("name") == "stderr":
@@ -88,6 +90,17 @@ def normalise(notebook, name):
         if texts:
             cell.metadata["mystnb"] = {"image": {"alt": texts[0]}}
     return notebook
+
+
+def _joined(outputs):
+    """The outputs, with what print wrote in several pieces as one; where the pieces end is chance."""
+    joined = []
+    for output in outputs:
+        if joined and output.output_type == "stream" and joined[-1].get("name") == output.name:
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def run(path, target):
@@ -155,7 +168,57 @@ def build():
     code = subprocess.run([*command, "-W", "-n", "--keep-going", "--all"]).returncode
     if code or not (PAGES / "index.html").exists():
         raise SystemExit(f"The book was not built (jupyter-book ended with {code}); its messages are above.")
+    if faults := faults_of(PAGES):
+        raise SystemExit("The book was built, but:\n" + "\n".join(faults))
     print(f"The book: {PAGES / 'index.html'}")
+
+
+class _Page(HTMLParser):
+    """The addresses of a page, and its text outside of code and formulas."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.needed, self.linked, self.text, self._skip = [], [], [], 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        at = dict(attributes)
+        if tag in ("script", "img", "iframe") and at.get("src"):
+            self.needed.append(at["src"])
+        if tag == "link" and at.get("rel") in ("stylesheet", "preload", "shortcut icon") and at.get("href"):
+            self.needed.append(at["href"])
+        if tag == "a" and at.get("href"):
+            self.linked.append(at["href"])
+        if tag == "img" and not at.get("alt"):
+            self.text.append("{picture without alternative text}")
+        self._skip += tag in ("pre", "code", "script", "style")
+
+    def handle_endtag(self, tag):
+        self._skip -= tag in ("pre", "code", "script", "style")
+
+    def handle_data(self, data):
+        if not self._skip:
+            self.text.append(data)
+
+
+def faults_of(folder):
+    """What a reader of the built pages would stumble over: addresses that lead nowhere or elsewhere, raw markup."""
+    faults = []
+    for path in sorted(folder.rglob("*.html")):
+        if path.name in ("genindex.html", "search.html") or "_static" in path.parts:
+            continue
+        page, name = _Page(path.read_text()), path.relative_to(folder)
+        for address in page.needed + page.linked:
+            if address.startswith(("http:", "https:", "//")):
+                if address in page.needed:
+                    faults.append(f"{name}: needs the network for {address}")
+            elif address.startswith(("#", "mailto:", "data:", "javascript:")):
+                continue
+            elif not (path.parent / re.split(r"[?#]", address)[0]).exists():
+                faults.append(f"{name}: {address} leads nowhere")
+        for raw in re.findall(r"\{[a-z:]+\}`|```|\$\$|\*\*\w|\{picture without[^}]*\}", " ".join(page.text)):
+            faults.append(f"{name}: shows {raw!r}")
+    return faults
 
 
 def stamp():

@@ -54,7 +54,7 @@ class Picture:
     figure: Figure
     alt: str
 
-    def png(self, dpi=150):
+    def png(self, dpi=160):
         """The picture as PNG bytes, the same every time."""
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
@@ -69,12 +69,12 @@ def fraction(text):
     return float(Fraction(text))
 
 
-def _axes(columns=1, width=7.0, height=3.6):
+def _axes(columns=1, width=6.0, height=3.4):
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(1, columns, squeeze=False)[0]
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
-        ax.tick_params(labelsize=9)
+        ax.tick_params(labelsize=10)
     return figure, axes
 
 
@@ -100,7 +100,7 @@ def histories(runs, keys=("train_loss", "test_error"), log=("train_loss",)):
         keys: which lists of the history; default training loss and test error.
         log: keys drawn on a logarithmic axis.
     """
-    figure, axes = _axes(len(keys), height=3.4)
+    figure, axes = _axes(len(keys), width=6.8, height=3.2)
     ends = []
     for name, run in runs.items():
         history = run.get("history", run)
@@ -112,7 +112,7 @@ def histories(runs, keys=("train_loss", "test_error"), log=("train_loss",)):
         ends.append(f"{label} {', '.join(_amount(key, history[key][-1]) for key in keys)}")
     for ax, key in zip(axes, keys, strict=True):
         ax.set(xlabel="epoch", ylabel=_LABELS[key], yscale="log" if key in log else "linear")
-    axes[-1].legend(fontsize=8, frameon=False)
+    axes[-1].legend(fontsize=9, frameon=False)
     what = " and ".join(_LABELS[key].split(" (")[0] for key in keys)
     return Picture(figure, f"Line chart of {what} by epoch. At the end: {'; '.join(ends)}.")
 
@@ -138,7 +138,7 @@ def trajectories(problem, paths, scale=3):
         paths: name -> iterates, (T, 2), as `padam.reference.run` returns them; the start is put before them.
         scale: level lines are drawn at powers of this factor.
     """
-    figure, (ax,) = _axes(height=4.2)
+    figure, (ax,) = _axes(height=3.8)
     left, right, bottom, top = problem.box
     grid = np.stack(np.meshgrid(np.linspace(left, right, 200), np.linspace(bottom, top, 200)), axis=-1)
     height = problem.f(grid) - problem.f(problem.minimum)
@@ -153,7 +153,7 @@ def trajectories(problem, paths, scale=3):
         ends.append(f"{label} is {distance:.2g} away after {len(path) - 1} steps")
     ax.plot(*problem.minimum, marker="+", color="black", ms=12)
     ax.set(xlim=(left, right), ylim=(bottom, top), xlabel="$x_1$", ylabel="$x_2$")
-    ax.legend(fontsize=8, frameon=False, loc="best")
+    ax.legend(fontsize=9, frameon=False, loc="best")
     alt = f"Paths over the level lines of a {problem.name}. From the minimum, {'; '.join(ends)}."
     return Picture(figure, alt)
 
@@ -175,11 +175,11 @@ def effective_rates(rates, xlabel="effective learning rate of a coordinate"):
         low, middle, high = np.percentile(values, [5, 50, 95])
         spreads.append(f"{label}: median {middle:.2g}, 95th over 5th percentile {high / low:.2g}")
     ax.set(xscale="log", xlabel=xlabel, ylabel="coordinates")
-    ax.legend(fontsize=8, frameon=False)
+    ax.legend(fontsize=9, frameon=False)
     return Picture(figure, f"Histograms of the {xlabel}. {'; '.join(spreads)}.")
 
 
-def curves(series, *, x, y, log="", styles=None, marks=()):
+def curves(series, *, x, y, log="", styles=None, marks=(), limits=None):
     """Plain lines through computed points.
 
     Args:
@@ -188,6 +188,7 @@ def curves(series, *, x, y, log="", styles=None, marks=()):
         log: which axes are logarithmic: "", "x", "y" or "xy".
         styles: name -> line style, where lines of one optimizer must differ ("-", "--", ":").
         marks: (x value, text) of points on the x axis worth a vertical line.
+        limits: (lowest, highest) y to draw, where what lies beyond would flatten the rest.
     """
     figure, (ax,) = _axes(height=3.4)
     ends = []
@@ -195,12 +196,15 @@ def curves(series, *, x, y, log="", styles=None, marks=()):
         label, colour, marker = _look(name)
         every = max(1, len(xs) // 8)
         ax.plot(xs, ys, (styles or {}).get(name, "-"), color=colour, marker=marker, markevery=every, ms=5, label=label)
-        ends.append(f"{label} goes from {ys[0]:.3g} to {ys[-1]:.3g}")
+        low, low_x = min(zip(ys, xs, strict=True))
+        dip = f", lowest {low:.3g} at {low_x:g}" if low < min(ys[0], ys[-1]) else ""
+        ends.append(f"{label} goes from {ys[0]:.3g} to {ys[-1]:.3g}{dip}")
     for value, text in marks:
         ax.axvline(value, color="#999999", lw=0.8, zorder=0)
-        ax.annotate(text, (value, 0.98), xycoords=("data", "axes fraction"), fontsize=8, color="#555555", va="top")
+        ax.annotate(text, (value, 0.98), xycoords=("data", "axes fraction"), fontsize=9, color="#555555", va="top")
     ax.set(xlabel=x, ylabel=y, xscale="log" if "x" in log else "linear", yscale="log" if "y" in log else "linear")
-    ax.legend(fontsize=8, frameon=False)
+    ax.set(ylim=limits)
+    ax.legend(fontsize=9, frameon=False)
     return Picture(figure, f"{y} against {x}, from {min(s[0][0] for s in series.values()):.3g}. {'; '.join(ends)}.")
 
 

@@ -14,7 +14,7 @@ from padam.catalog import CATALOG, DECAYS, check
 
 
 def one_minus_power(beta, t):
-    """1 - beta**t for 0 <= beta < 1 and t >= 1, without the cancellation that costs 1 - 0.999**t its digits."""
+    """`1 - beta**t` for 0 <= beta < 1 and t >= 1, without the cancellation that costs `1 - 0.999**t` its digits."""
     return 1.0 if beta == 0 else -math.expm1(t * math.log(beta))
 
 

@@ -2,7 +2,7 @@
 
 `test_formulas.py` evaluates the LaTeX and compares; both sides of an equation must have the value. A formula on a page
 that is neither here nor in the catalog fails, and so does one here that no page shows. Names: alpha, beta_1, beta_2, p,
-g, t, epsilon, c_1, c_2, a, b, k, and with a step m_t, v_t, hatv_t, alpha_t, epsilon_t, g_t.
+g, t, epsilon, c_1, c_2, a, b, x, beta, and with a step m_t, v_t, hatv_t, alpha_t, epsilon_t, g_t.
 """
 
 PROSE = {
@@ -18,11 +18,37 @@ PROSE = {
     r"\sqrt{t}": "t**0.5",
     r"t^{p - 1/2}": "t ** (p - 0.5)",
     r"\log(1000) \approx 6.9": "log(1000)",
+    # Adam
+    r"1 - \beta_1": "1 - beta_1",
+    r"1 - \beta_2": "1 - beta_2",
+    r"1 / (1 - \beta_2)": "1 / (1 - beta_2)",
+    r"m_1 / \sqrt{v_1}": "series['m'][1] / series['v'][1] ** 0.5",
+    r"(1 - \beta_1) \sum_{j=1}^{t} \beta_1^{j-1} = 1 - \beta_1^t": "sum((1 - beta_1) * beta_1**j for j in (0, 1, 2))",
+    r"\beta_1^t": "beta_1**t",
+    r"(1 - \beta_1^t) g": "g - beta_1**t * g",
+    r"(1 - \beta_2^t) g^2": "(1 - beta_2**t) * g * g",
+    r"(1 - \beta_1) g": "g - beta_1 * g",
+    r"(1 - \beta_2) g^2": "g * g - beta_2 * g * g",
+    r"m_t / c_1": "m_t / (1 - beta_1**t)",
+    r"v_t / c_2": "v_t / (1 - beta_2**t)",
+    r"\sqrt{v_t / c_2}": "(v_t / (1 - beta_2**t)) ** 0.5",
+    r"\sqrt{c_2}": "(1 - beta_2**t) ** 0.5",
+    r"c_2^p": "(1 - beta_2**t) ** p",
+    r"\sqrt{v_t}": "v_t**0.5",
+    r"\sqrt{v}": "v**0.5",
+    r"\sqrt{\beta_2}": "beta_2**0.5",
+    r"\frac{\alpha}{\epsilon} m_t": "m_t * alpha / epsilon",
+    r"\alpha / \epsilon": "alpha / epsilon",
+    r"x^2 / 2": "x * x / 2",
+    r"1 - \beta^t": "1 - beta**t",
+    r"\log(10)": "log(10)",
+    r"\log(10) \approx 2.3": "log(10)",
     # Padam
+    r"(\sqrt{\hat{v}_t})^{2p}": "hatv_t**p",
+    r"(b / a)^p": "(b / a) ** p",
     r"\hat{v}_t^{p}": "hatv_t**p",
     r"\sqrt{\hat{v}_t}": "hatv_t**0.5",
     r"1/\hat{v}^{p}": "hatv**-p",
-    r"(a / b)^p": "(a / b) ** p",
     r"c_1 = 1 - \beta_1^t": "1 - beta_1**t",
     r"c_2 = 1 - \beta_2^t": "1 - beta_2**t",
     r"\sqrt{c_2}/c_1": "(1 - beta_2**t) ** 0.5 / (1 - beta_1**t)",

@@ -255,3 +255,30 @@ def test_the_pictures_of_the_first_page_are_the_packages():
     first = next(data for data in outputs if "image/png" in data)
     assert (BOOK / "_static" / "dial.png").read_bytes() == base64.b64decode(first["image/png"])
     assert f":alt: {first['text/plain']}" in intro
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ('<img src="gone.png" alt="a">', "page.html: gone.png leads nowhere"),
+        (
+            '<script src="https://example.org/a.js"></script>',
+            "page.html: needs the network for https://example.org/a.js",
+        ),
+        ('<link rel="stylesheet" href="//example.org/a.css">', "page.html: needs the network for //example.org/a.css"),
+        ('<a href="other.html#part">x</a>', "page.html: other.html#part leads nowhere"),
+        ("<p>see {doc}`intro`</p>", "page.html: shows '{doc}`'"),
+        ("<p>**bold</p>", "page.html: shows '**b'"),
+        ("<p>$$ x $$</p>", "page.html: shows '$$'"),
+        ('<img src="page.html">', "page.html: shows '{picture without alternative text}'"),
+    ],
+)
+def test_what_a_reader_would_stumble_over_fails_the_build(body, fault, tmp_path):
+    (tmp_path / "page.html").write_text(f"<body>{body}</body>")
+    assert fault in make.faults_of(tmp_path)
+
+
+def test_pages_without_faults_pass(tmp_path):
+    fine = '<a href="https://example.org">x</a> <a href="#top">y</a> <code>**kwargs {doc}`</code> <a href="page.html">'
+    (tmp_path / "page.html").write_text(f"<body>{fine}</body>")
+    assert make.faults_of(tmp_path) == []

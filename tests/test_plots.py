@@ -87,6 +87,9 @@ def test_curves_say_where_they_go():
     picture = plots.curves({"none": ([1, 10], [2.0, 3.0])}, x="step", y="rate", log="x", marks=[(5, "five")])
     assert picture.alt == "rate against step, from 1. none goes from 2 to 3."
     assert picture.figure.axes[0].get_xscale() == "log"
+    valley = plots.curves({"adam": ([1, 10, 100], [2.0, 0.5, 3.0])}, x="rate", y="loss", limits=(0.4, 2))
+    assert "Adam goes from 2 to 3, lowest 0.5 at 10." in valley.alt
+    assert valley.figure.axes[0].get_ylim() == (0.4, 2)
 
 
 def test_the_dial_ends_in_the_colours_of_its_ends():

@@ -191,6 +191,14 @@ def test_every_picture_is_seen_once_an_epoch(few):
     assert run["history"]["train_error"][0] == pytest.approx(exact["test_error"], rel=1e-5)
 
 
+def test_evaluation_uses_the_running_averages_and_leaves_them(few):
+    network = models.build("convnet-bn-w8", seed=0).train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    training.evaluate(network, few)
+    assert not network.training
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+
+
 def test_a_run_that_diverges_stops_and_says_so(few):
     network = models.build("convnet-w8", seed=0)
     run = training.fit(network, few, optim.build("sgdm", network.parameters(), lr=1e20), epochs=5)

@@ -11,6 +11,10 @@ PROSE = {
     r"1 - \beta_2^t": "1 - beta_2**t",
     r"\alpha_t / (\sqrt{\hat{v}_t} + \epsilon_t)^{2p}": "alpha_t / (hatv_t**0.5 + epsilon_t) ** (2 * p)",
     r"\alpha_t / \hat{v}_t^{p}": "alpha_t / hatv_t**p",
+    # glossary
+    r"1 - \beta": "1 - beta",
+    r"1 / (1 - \beta)": "1 / (1 - beta)",
+    r"\lambda x": "lambda_ * x",
     # Adagrad
     r"1/\sqrt{t}": "t**-0.5",
     r"1/t": "1 / t",

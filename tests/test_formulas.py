@@ -133,6 +133,7 @@ def formulas(path):
         cells = nbformat.read(path, as_version=4).cells
         text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
         assert not [o for c in cells for o in c.get("outputs", []) if "$" in o.get("text", "")], "LaTeX in plain output"
+    text = re.sub(r"```\{glossary\}\n(.*?)\n```", r"\1", text, flags=re.S)  # prose, unlike other fenced blocks
     text = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.S)
     displayed = re.findall(r"\$\$(.+?)\$\$", text, flags=re.S)
     inline = re.findall(r"\$(.+?)\$", re.sub(r"\$\$.+?\$\$", "", text, flags=re.S), flags=re.S)
@@ -183,7 +184,7 @@ def _page_numbers():
     states = [state for _, state, _ in reference.iterate("padam", [0.0], gradients, **settings)]
     at = lambda slot: {i: getattr(state, slot)[0] for i, state in enumerate(states, start=1)}  # noqa: E731
     constants = {r"\alpha": alpha, r"\beta_1": beta1, r"\beta_2": beta2, "p": p, "g": g, "t": t, r"\epsilon": 0.02,
-                 "x": 1.3, r"\beta": 0.7, "a": 0.4, "b": 0.9, "m": 0.6, "v": 0.35, r"\hat v": 0.45,
+                 "x": 1.3, r"\lambda": 0.05, r"\beta": 0.7, "a": 0.4, "b": 0.9, "m": 0.6, "v": 0.35, r"\hat v": 0.45,
                  "c_1": 1 - beta1**t, "c_2": 1 - beta2**t}  # fmt: skip
     series = {"m": at("m"), "v": at("v"), r"\hat v": at("v_hat"), r"\alpha": {t: 0.27}, r"\epsilon": {t: 0.03},
               "g": {i: row[0] for i, row in enumerate(gradients, start=1)}}  # fmt: skip
@@ -196,6 +197,7 @@ def test_a_formula_in_the_prose_says_what_python_says(latex):
     name = {key: re.sub(r"\W", "", key) for key in constants}
     python = {name[key]: value for key, value in constants.items()}
     python |= {f"{re.sub(chr(92) + 'W', '', key)}_t": values[t] for key, values in series.items()}
+    python["lambda_"] = python.pop("lambda")  # a word of Python's own
     python |= {"abs": abs, "log": np.log, "sqrt": np.sqrt, "sum": sum, "sign": np.sign, "series": series, "t": t}
     expected = eval(PROSE[latex], {"__builtins__": {}} | python)
     rough = r"\approx" in latex

@@ -202,6 +202,18 @@ def test_evaluation_uses_the_running_averages_and_leaves_them(few):
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
 
 
+@pytest.mark.parametrize("flushed", [False, True])
+def test_training_leaves_the_processors_denormals_as_they_were(flushed, few):
+    zero = lambda: (torch.tensor([1e-310], dtype=torch.float64) * 1.0 == 0).item()  # noqa: E731
+    assert not zero()
+    torch.set_flush_denormal(flushed)
+    try:
+        _fit(few, epochs=1)
+        assert zero() == flushed
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def test_a_run_that_diverges_stops_and_says_so(few):
     network = models.build("convnet-w8", seed=0)
     run = training.fit(network, few, optim.build("sgdm", network.parameters(), lr=1e20), epochs=5)

@@ -1,5 +1,6 @@
 """The training loop: seeds, batches, a progress bar, a history. It knows no optimizer by name, and no data set."""
 
+import contextlib
 import math
 import time
 
@@ -35,12 +36,11 @@ def fit(model, data, optimizer, *, epochs, batch_size=128, milestones=(), gamma=
     "diverged", "epoch": the last one run}: a run whose training loss is no longer a number stops there, and that
     epoch's losses are in the history as they are.
     """
-    torch.set_flush_denormal(True)  # stuck networks run several times slower on denormal numbers
     model.to(memory_format=torch.channels_last)
     work, generator = task(data, batch_size), torch.Generator().manual_seed(seed)
     schedule = scheduler(optimizer, milestones, gamma)
     history, status = {}, "finished"
-    with bar(total=epochs, label=label) as progress:
+    with _flushed_denormals(), bar(total=epochs, label=label) as progress:
         for epoch in range(1, epochs + 1):
             begun, lr = time.perf_counter(), float(optimizer.param_groups[0]["lr"])
             row = {"epoch": epoch, "lr": lr, **_train_epoch(model, work, optimizer, generator), **evaluate(model, data)}
@@ -52,6 +52,17 @@ def fit(model, data, optimizer, *, epochs, batch_size=128, milestones=(), gamma=
                 status = "diverged"
                 break
     return {"history": history, "outcome": {"status": status, "epoch": epoch}}
+
+
+@contextlib.contextmanager
+def _flushed_denormals():
+    """Denormal numbers are zero meanwhile: stuck networks run several times slower on them. The state is restored."""
+    before = (torch.tensor([1e-310], dtype=torch.float64) * 1.0 == 0).item()
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
 
 
 def _train_epoch(model, work, optimizer, generator):

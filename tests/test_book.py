@@ -222,7 +222,9 @@ def test_the_set_up_cell_says_what_is_missing(monkeypatch, capsys):
 
 
 def test_the_set_up_cell_does_nothing_elsewhere():
-    exec(make.SETUP.format(repository="https://example.org/owner/name"), {})
+    names = {}
+    exec(make.SETUP.format(repository="https://example.org/owner/name"), names)
+    assert set(names) - {"__builtins__"} == {"importlib", "sys"}  # it only looked where it is
 
 
 def test_the_readmes_commands_exist():

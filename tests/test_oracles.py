@@ -66,7 +66,7 @@ def _by_optax(oracle, arguments, x0, gradients, lr):
 
 
 def _by_plain_floats(name, x0, gradients, h):
-    """The partially adaptive family, number by number, from the sentences of DESIGN and torch's conventions."""
+    """The partially adaptive family, number by number, from the classes' docstrings and torch's conventions."""
     path = np.empty_like(gradients)
     for where in np.ndindex(x0.shape):
         x, m, v, u = float(x0[where]), 0.0, 0.0, 0.0

@@ -222,16 +222,16 @@ _STEPS = (
 
 def family():
     """The map of the book: from Adagrad to Padam, and what changes on each step of the way."""
-    figure = Figure(figsize=(9.0, 3.0), layout="constrained")
+    figure = Figure(figsize=(7.2, 3.1), layout="constrained")
     ax = figure.subplots()
     ax.set(xlim=(-0.35, 4.35), ylim=(-0.2, 1.3))
     ax.set_axis_off()
     for start, end, change, place in _STEPS:
-        arrow = {"arrowstyle": "-|>", "color": "#777777", "shrinkA": 38, "shrinkB": 38, "lw": 1.4}
+        arrow = {"arrowstyle": "-|>", "color": "#777777", "shrinkA": 34, "shrinkB": 34, "lw": 1.4}
         ax.annotate("", _PLACES[end], _PLACES[start], arrowprops=arrow)
         ax.text(*place, change, ha="center", va="center", fontsize=9, color="#444444")
     for name, (x, y) in _PLACES.items():
-        box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": STYLE[name][0], "lw": 2.2}
+        box = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": STYLE[name][0], "lw": 2.2}
         ax.text(x, y, CATALOG[name].title, ha="center", va="center", fontsize=11, color=STYLE[name][0], bbox=box)
     ways = "; ".join(f"{CATALOG[a].title} to {CATALOG[b].title}: {change}" for a, b, change, _ in _STEPS)
     return Picture(figure, f"Map of the optimizers as boxes with arrows. {ways}.")

@@ -49,7 +49,6 @@ class Entry:
     latex: tuple
     torch_class: str
     oracles: tuple
-    torch_options: dict = field(default_factory=dict)
     torch_names: dict = field(default_factory=dict)  # ours -> torch's, where they differ
     corrections: tuple = ("none", "folded", "exact")
     departure: str = ""  # how it leaves the one equation, if it does

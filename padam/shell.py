@@ -29,7 +29,7 @@ def _one_minus_power(beta, t):
 
 
 def _by_our_names(options):
-    """torch's argument names -> the catalog's, for the checks and for the rules."""
+    """A group's options by torch's names -> by the catalog's, as the rules read them."""
     ours = {_TORCH_TO_OURS.get(k, k): v for k, v in options.items() if k != "betas"}
     if "betas" in options:
         ours["beta1"], ours["beta2"] = options["betas"]

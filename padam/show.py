@@ -6,7 +6,6 @@ notebook as Markdown or LaTeX; str() gives the text.
 
 import difflib
 import inspect
-from fractions import Fraction
 
 from padam import rules
 from padam.catalog import CATALOG, CORRECTIONS, DECAYS
@@ -91,13 +90,6 @@ def rows(header, *body):
 def sides(lines):
     """The right-hand sides of LaTeX lines, each as an inline formula for a table."""
     return [f"${line.split(' = ', 1)[1]}$" for line in lines]
-
-
-def number(value):
-    """1/8 for 0.125, 1e-08 for 1e-8, 0.9 for 0.9: how a setting is written in a table."""
-    if isinstance(value, float) and 0 < value < 1 and Fraction(value).denominator in (2, 4, 8, 16):
-        return str(Fraction(value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def table(*names):

@@ -69,11 +69,6 @@ def test_a_table_has_a_row_an_optimizer():
     assert len(str(show.table()).splitlines()) == 2 + len(CATALOG)
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.125, "1/8"), (1e-8, "1e-08"), (0.9, "0.9"), (0.5, "1/2"), (3, "3")])
-def test_settings_are_written_as_people_write_them(value, text):
-    assert show.number(value) == text
-
-
 @pytest.mark.parametrize("call", [show.source, show.math, show.table])
 def test_an_unknown_name_is_an_error_that_lists_the_names(call):
     with pytest.raises(ValueError, match="no optimizer is called 'padamm'; the catalog has sgdm, .*padam"):

@@ -63,34 +63,23 @@ def test_numpy_loop_and_foreach_agree(name, correction, decay, p, dtype, gradien
                 assert optimizer.state[tensor]["step"] == t + 1
 
 
-@pytest.mark.parametrize("foreach", [False, True], ids=["loop", "foreach"])
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-@pytest.mark.parametrize("centered", [False, True])
-def test_rmsprops_momentum_and_centering_are_torchs(momentum, centered, foreach, gradients):
-    g = torch.tensor(gradients(40, (5,), zeros=0.2))
-    ours, theirs = (torch.nn.Parameter(torch.ones(5, dtype=torch.float64)) for _ in range(2))
-    options = {"momentum": momentum, "centered": centered, "eps": 1e-4}
-    a = optim.PartialRMSprop([ours], foreach=foreach, **options)
-    b = torch.optim.RMSprop([theirs], **options)
-    for row in g:
-        ours.grad, theirs.grad = row.clone(), row.clone()
-        a.step()
-        b.step()
-    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
+RMSPROP = [{"momentum": m, "centered": c, "eps": 1e-4} for m in (0.0, 0.9) for c in (False, True)]
 
 
 @pytest.mark.parametrize("foreach", [False, True], ids=["loop", "foreach"])
-def test_adagrads_rate_decay_and_first_sum_are_torchs(foreach, gradients):
-    g = torch.tensor(gradients(40, (5,)))
-    ours, theirs = (torch.nn.Parameter(torch.ones(5, dtype=torch.float64)) for _ in range(2))
-    options = {"lr_decay": 0.1, "initial_accumulator_value": 0.3}
-    a = optim.PartialAdagrad([ours], foreach=foreach, **options)
-    b = torch.optim.Adagrad([theirs], **options)
-    for row in g:
-        ours.grad, theirs.grad = row.clone(), row.clone()
+@pytest.mark.parametrize(
+    ("ours", "theirs", "options"),
+    [(optim.PartialAdagrad, torch.optim.Adagrad, {"lr_decay": 0.1, "initial_accumulator_value": 0.3})]
+    + [(optim.PartialRMSprop, torch.optim.RMSprop, options) for options in RMSPROP],
+)
+def test_options_that_only_torchs_classes_have_do_what_they_do_there(ours, theirs, options, foreach, gradients):
+    one, other = (torch.nn.Parameter(torch.ones(5, dtype=torch.float64)) for _ in range(2))
+    a, b = ours([one], foreach=foreach, **options), theirs([other], **options)
+    for row in torch.tensor(gradients(40, (5,), zeros=0.2)):
+        one.grad, other.grad = row.clone(), row.clone()
         a.step()
         b.step()
-    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize(("p", "roots", "power"), [(1 / 2, 1, 0), (1 / 4, 2, 0), (1 / 8, 3, 0), (0.3, 1, 1)])

@@ -141,7 +141,8 @@ def test_a_text_network_needs_a_vocabulary():
 
 def test_only_the_rows_of_words_that_occur_get_a_gradient(text):
     network = models.build("bigram", vocabulary=1000)
-    loss, count, _ = next(tasks.TextTask(text, 20).training_batches(network, None))
+    task = tasks.TextTask(text, 20)
+    loss, count, _ = task.loss(network, next(task.batches()))
     loss.backward()
     touched = network.table.weight.grad.abs().sum(1).count_nonzero().item()
     assert 0 < touched <= min(count, 700)
@@ -149,7 +150,7 @@ def test_only_the_rows_of_words_that_occur_get_a_gradient(text):
 
 @pytest.mark.parametrize("name", ["lstm0", "convnets", "convnet-w0", "vgg", "convnet-w8-bn"])
 def test_an_unknown_network_is_an_error(name):
-    with pytest.raises(ValueError, match=f"no network is called '{name}'; there are convnet"):
+    with pytest.raises(ValueError, match=f"no network is called '{name}'; there are vgg16"):
         models.build(name)
 
 
@@ -223,7 +224,7 @@ def test_a_run_that_diverges_stops_and_says_so(few):
 
 
 def test_the_bar_counts_epochs_where_somebody_watches(few, monkeypatch, capsys):
-    monkeypatch.setattr(progress, "_watched", lambda: True)
+    monkeypatch.setattr(progress, "watched", lambda: True)
     _fit(few, epochs=2, label="padam")
     shown = capsys.readouterr()
     assert "padam" in shown.err
@@ -237,6 +238,6 @@ def test_the_bar_is_hidden_from_logs_and_on_request(few, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.setenv("PADAM_PROGRESS", "0")
-    assert not progress._watched()
+    assert not progress.watched()
     monkeypatch.delenv("PADAM_PROGRESS")
-    assert progress._watched()
+    assert progress.watched()

@@ -7,12 +7,19 @@ import torch
 
 
 class Images(NamedTuple):
-    """Pictures with labels, each part uint8 (N, 3, H, W) and int64 (N,); mean and std per channel, for [0, 1]."""
+    """Pictures with labels, each part uint8 (N, 3, H, W) and int64 (N,); mean and std per channel, for [0, 1].
+
+    `valid` is what `split` has put aside of the training part, None before. Training shifts each picture by up to
+    `shift` pixels in both directions, black flowing in, and mirrors every other one where `flip` is set.
+    """
 
     train: tuple[torch.Tensor, torch.Tensor]
     test: tuple[torch.Tensor, torch.Tensor]
     mean: torch.Tensor
     std: torch.Tensor
+    valid: tuple[torch.Tensor, torch.Tensor] | None = None
+    shift: int = 0
+    flip: bool = False
 
 
 class Text(NamedTuple):
@@ -32,14 +39,37 @@ def load(name, root=None):
         name: "mnist5k": 5,000 real MNIST digits, 28x28, 4,000 to train and 1,000 to test; no download.
             "pydoc": the English of Python's own language reference, about 70,000 tokens; no download. It differs
             between versions of Python.
+            "cifar10", "cifar100": 50,000 pictures of 32x32 to train and 10,000 to test, in official order, out of
+            root/cifar-10-batches-py and root/cifar-100-python; `data_scripts/cifar.py` downloads them.
         root: folder of the data sets that are downloaded; default the environment's PADAM_DATA, else "data".
 
-    Returns `Images` or `Text`. Raises ValueError for an unknown name, ModuleNotFoundError where the package of the
-    digits is missing.
+    Returns `Images` or `Text`. Raises ValueError for an unknown name and for a file that is not the official one,
+    FileNotFoundError for files that are not there, ModuleNotFoundError where the package of the digits is missing.
     """
-    from padam.data import embedded
+    from padam.data import cifar, embedded
 
+    root = root or os.environ.get("PADAM_DATA") or "data"
     loaders = {"mnist5k": embedded.mnist5k, "pydoc": embedded.pydoc}
+    loaders |= dict.fromkeys(("cifar10", "cifar100"), lambda root: cifar.load(name, root))
     if name not in loaders:
         raise ValueError(f"no data set is called {name!r}; there are {', '.join(loaders)}.")
-    return loaders[name](root or os.environ.get("PADAM_DATA", "data"))
+    return loaders[name](root)
+
+
+def split(data, train_size=None, holdout=0):
+    """The first `train_size` pictures to train on, and the next `holdout` put aside as `valid`.
+
+    Args:
+        data: `Images`.
+        train_size: how many training pictures to keep; None keeps all but the last `holdout`.
+        holdout: how many of those that follow become `valid`; 0 leaves it None.
+
+    Raises ValueError if there are not so many.
+    """
+    images, labels = data.train
+    there = len(labels)
+    cut = there - holdout if train_size is None else train_size
+    if not 0 < cut <= there - holdout or holdout < 0:
+        raise ValueError(f"{cut} pictures to train on and {holdout} to hold out were asked for, but there are {there}.")
+    valid = (images[cut : cut + holdout], labels[cut : cut + holdout]) if holdout else None
+    return data._replace(train=(images[:cut], labels[:cut]), valid=valid)

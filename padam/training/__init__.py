@@ -1,5 +1,8 @@
-"""Training with whatever optimizer is handed in, and what came of it."""
+"""Training: a recipe to its record, or whatever optimizer is handed in."""
 
-from padam.training.loop import evaluate, fit
+from padam.training.checkpoint import Busy
+from padam.training.fit import evaluate, fit
+from padam.training.run import train
+from padam.training.stopping import Stopped
 
-__all__ = ["evaluate", "fit"]
+__all__ = ["Busy", "Stopped", "evaluate", "fit", "train"]

@@ -1,25 +1,56 @@
-"""A progress bar where somebody may be watching: a terminal or a notebook, not a log file or a test."""
+"""How far a run is: a bar where somebody may be watching, a line an epoch in a log, nothing in a test."""
 
 import contextlib
 import os
 import sys
 
 
-def _watched():
+def watched():
+    """Whether a bar would be seen: stderr is a terminal or a notebook, and PADAM_PROGRESS is not 0."""
     if os.environ.get("PADAM_PROGRESS") == "0":
         return False
     return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
+def said(row):
+    """An epoch's row of the history in a few words."""
+    loss, perplexity = row["train_loss"], row.get("test_perplexity")
+    score = f"test error {row['test_error']:.1%}" if perplexity is None else f"test perplexity {perplexity:.1f}"
+    return f"train loss {loss:.3f}, {score}"
+
+
 @contextlib.contextmanager
-def bar(total, label=""):
-    """Yield a function that counts one step and shows a text; the bar goes to stderr. PADAM_PROGRESS=0 hides it."""
+def bar(total, label="", done=0, lines=False):
+    """Yield a function that takes an epoch's row and shows it, with rate and time left; everything goes to stderr.
+
+    Args:
+        total, done: epochs in all, and those already run by an earlier process.
+        label: shown beside it.
+        lines: where no bar would be seen, print a line an epoch instead (unless PADAM_PROGRESS is 0).
+    """
     from tqdm import tqdm
 
-    with tqdm(total=total, desc=label or None, unit="epoch", disable=not _watched(), leave=False) as shown:
+    lines = lines and not watched() and os.environ.get("PADAM_PROGRESS") != "0"
+    with tqdm(total=total, initial=done, desc=label or None, unit="epoch", disable=not watched(), leave=False) as shown:
 
-        def advance(text):
-            shown.set_postfix_str(text)
+        def advance(row):
+            shown.set_postfix_str(said(row))
             shown.update()
+            if lines:
+                left = row["seconds"] * (total - row["epoch"])
+                where = f"{label + ': ' if label else ''}epoch {row['epoch']} of {total}"
+                tqdm.write(
+                    f"{where}, {said(row)}, {row['seconds']:.1f} s, about {duration(left)} left", file=sys.stderr
+                )
 
         yield advance
+
+
+def duration(seconds):
+    """75 -> "1 min 15 s"; whole minutes from ten on, hours and minutes from one hour on."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h {seconds % 3600 // 60} min"

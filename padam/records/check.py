@@ -1,0 +1,94 @@
+"""Whether a record can be believed: what a schema cannot say."""
+
+import math
+from datetime import datetime
+
+from padam import recipes
+from padam.records import SCHEMA
+
+_KEYS = (
+    "schema", "dataset", "model", "optimizer", "variant", "seed", "profile", "recipe", "epochs_paper", "epochs_planned",
+    "epochs_run", "history", "final", "outcome", "precision", "device", "threads", "versions", "commit", "source_hash",
+    "started", "finished",
+)  # fmt: skip
+
+
+def faults(record):
+    """What is wrong with a record, one sentence each; [] if nothing is.
+
+    Keys and schema; lengths of the history against epochs_run; final against the last entries; seconds above 0;
+    errors between 0 and 1; the rates against the schedule; the recipe against `padam.recipes.get`; started before
+    finished; the outcome against the numbers.
+    """
+    if missing := [key for key in _KEYS if key not in record]:
+        return [f"keys are missing: {', '.join(missing)}"]
+    found = []
+    if record["schema"] != SCHEMA:
+        found.append(f"schema is {record['schema']}, not {SCHEMA}")
+    return found + _recipe(record) + _history(record) + _outcome(record) + _times(record)
+
+
+def check(record, name="the record"):
+    """Raise ValueError that lists what is wrong with a record."""
+    if found := faults(record):
+        raise ValueError(f"{name} cannot be kept: {'; '.join(found)}.")
+
+
+def _recipe(record):
+    found, kept = [], record["recipe"]
+    try:
+        now = recipes.get(kept["id"], kept["profile"])
+    except (KeyError, ValueError) as error:
+        return [f"the recipe is unknown: {error}"]
+    for key, value in now.values().items():
+        if kept.get(key) != value:
+            found.append(f"recipe.{key} is {kept.get(key)}, but the recipe says {value}")
+    for key in ("dataset", "model", "optimizer", "variant", "profile"):
+        if record[key] != getattr(now, key):
+            found.append(f"{key} is {record[key]}, but the recipe says {getattr(now, key)}")
+    if record["epochs_planned"] != now.epochs:
+        found.append(f"epochs_planned is {record['epochs_planned']}, but the recipe says {now.epochs}")
+    if record["epochs_paper"] != recipes.paper_epochs(kept["id"]):
+        found.append(f"epochs_paper is {record['epochs_paper']}, not {recipes.paper_epochs(kept['id'])}")
+    return found
+
+
+def _history(record):
+    found, history, run = [], record["history"], record["epochs_run"]
+    for key, values in history.items():
+        if len(values) != run:
+            found.append(f"history.{key} has {len(values)} entries, but {run} epochs were run")
+    if history.get("epoch") != list(range(1, run + 1)):
+        found.append("history.epoch does not count from 1")
+    if record["final"] != {key: values[-1] for key, values in history.items() if key != "seconds"}:
+        found.append("final is not the last entry of each list of the history")
+    if not all(isinstance(s, int | float) and s > 0 for s in history.get("seconds", [])):
+        found.append("history.seconds holds what is not above 0")
+    for key, values in history.items():
+        if key.endswith("_error") and any(v is not None and not 0 <= v <= 1 for v in values):
+            found.append(f"history.{key} leaves [0, 1]")
+    kept = record["recipe"]
+    decays = [sum(epoch > m for m in kept["milestones"]) for epoch in range(1, run + 1)]
+    rates = [kept["hyper"]["lr"] * kept["gamma"] ** k for k in decays]
+    if not all(math.isclose(a, b, rel_tol=1e-6) for a, b in zip(rates, history.get("lr", []), strict=False)):
+        found.append("history.lr does not follow the recipe's schedule")
+    return found
+
+
+def _outcome(record):
+    status, found = record["outcome"]["status"], []
+    losses = [v for key, values in record["history"].items() if key.endswith("_loss") for v in values]
+    if record["outcome"]["epoch"] != record["epochs_run"]:
+        found.append("outcome.epoch is not epochs_run")
+    if status == "finished" and (None in losses or record["epochs_run"] != record["epochs_planned"]):
+        found.append("a finished run has all its epochs, and numbers in them")
+    if status == "diverged" and None not in losses:
+        found.append("a diverged run has a loss that is no number")
+    return found
+
+
+def _times(record):
+    started, finished = (datetime.fromisoformat(record[key]) for key in ("started", "finished"))
+    if not started < finished:
+        return ["started is not before finished"]
+    return []

@@ -1,0 +1,147 @@
+"""One epoch after another, on any device: the part of training that knows neither recipes nor files."""
+
+import contextlib
+import math
+import time
+
+import torch
+
+from padam.schedules import multistep
+from padam.training import precision as formats
+from padam.training.tasks import task
+
+_AUGMENTATION = 1 << 32  # added to the seed, so that the crops are not drawn from the shuffle's numbers
+
+
+class Trainer:
+    """A network, its data, its optimizer and the generators, between two epochs.
+
+    Args:
+        model: a network from `padam.models.build`, or any that maps pictures to logits.
+        data: `padam.data.Images` or `padam.data.Text`.
+        optimizer: any torch optimizer over the model's parameters.
+        batch_size: examples a step (the last batch of an epoch is kept though it is smaller), or columns of text.
+        milestones, gamma: multi-step decay, see `padam.schedules.multistep`; every group has its own base rate.
+        seed: of the order of the batches and of the augmentation.
+        device, precision: where and in which format (`padam.training.precision`).
+        capture: replay the step as a CUDA graph from the second epoch on.
+    """
+
+    def __init__(self, model, data, optimizer, *, batch_size=128, milestones=(), gamma=0.1, seed=0, device="cpu",
+                 precision="fp32", capture=False):  # fmt: skip
+        self.device, self.precision = torch.device(device), precision
+        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.task, self.optimizer = task(data, batch_size, self.device), optimizer
+        self.rates = [multistep(float(group["lr"]), milestones, gamma) for group in optimizer.param_groups]
+        self.scaler = formats.scaler(precision, self.device)
+        self.order = torch.Generator().manual_seed(seed)
+        self.augmentation = torch.Generator().manual_seed(_AUGMENTATION + seed)
+        self.capture, self.captured, self.captured_lr = capture, None, None
+        self.epoch = 0
+
+    def run_epoch(self):
+        """Train on everything once, evaluate, and return the epoch's row of the history."""
+        begun, self.epoch = time.perf_counter(), self.epoch + 1
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(rate(self.epoch))
+            else:
+                group["lr"] = rate(self.epoch)
+        row = {
+            "epoch": self.epoch,
+            "lr": float(self.optimizer.param_groups[0]["lr"]),
+            **self._train(),
+            **self.evaluate(),
+        }
+        return row | {"seconds": time.perf_counter() - begun}
+
+    def _train(self):
+        """One pass over the training set: running means of loss and error."""
+        self.model.train()
+        loss_sum = torch.zeros((), device=self.device)
+        wrong, seen = torch.zeros((), dtype=torch.int64, device=self.device), 0
+        for batch in self.task.batches(self.order, self.augmentation):
+            loss, count, errors = self._step(batch)
+            loss_sum += loss.detach() * count
+            wrong += errors
+            seen += count
+        return {"train_loss": loss_sum.item() / seen, "train_error": wrong.item() / seen}
+
+    def _step(self, batch):
+        if self.capture and self.epoch > 1 and self.device.type == "cuda":
+            from padam.training.capture import Captured
+
+            rates = [group["lr"] for group in self.optimizer.param_groups]
+            if self.captured is None or rates != self.captured_lr:
+                self.captured, self.captured_lr = Captured(self, batch), rates
+            if self.captured.fits(batch):
+                return self.captured(batch)
+        self.optimizer.zero_grad()
+        result = self.forward_backward(batch)
+        self.update()
+        return result
+
+    def forward_backward(self, batch):
+        """(loss, how many examples, how many errors) of a batch, with the gradients left in the parameters."""
+        with formats.autocast(self.precision, self.device):
+            result = self.task.loss(self.model, batch)
+        (result[0] if self.scaler is None else self.scaler.scale(result[0])).backward()
+        return result
+
+    def update(self):
+        """One step of the optimizer."""
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+
+    @torch.no_grad()
+    def evaluate(self):
+        """Loss and error of the test part, and of the held out part if there is one, in eval mode."""
+        self.model.eval()
+        with formats.autocast(self.precision, self.device):
+            return self.task.evaluate(self.model)
+
+    def state_dict(self):
+        """Everything the next epoch depends on: tensors, numbers and strings only."""
+        state = {
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "order": self.order.get_state(),
+            "augmentation": self.augmentation.get_state(),
+            "cpu": torch.get_rng_state(),
+        }
+        if self.device.type == "cuda":
+            state["cuda"] = torch.cuda.get_rng_state(self.device)
+        return state | ({"scaler": self.scaler.state_dict()} if self.scaler else {})
+
+    def load_state_dict(self, state):
+        """Go on from `state_dict()`: on the same device the next epoch is the one that would have followed."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.order.set_state(state["order"])
+        self.augmentation.set_state(state["augmentation"])
+        torch.set_rng_state(state["cpu"])
+        if self.device.type == "cuda" and "cuda" in state:
+            torch.cuda.set_rng_state(state["cuda"], self.device)
+        if self.scaler and "scaler" in state:
+            self.scaler.load_state_dict(state["scaler"])
+        self.epoch = state["epoch"]
+
+
+def diverged(row):
+    """Whether an epoch's losses are numbers no longer."""
+    return not all(math.isfinite(value) for key, value in row.items() if key.endswith("_loss"))
+
+
+@contextlib.contextmanager
+def flushed_denormals():
+    """Denormal numbers are zero meanwhile: stuck networks run several times slower on them. The state is restored."""
+    before = (torch.tensor([1e-310], dtype=torch.float64) * 1.0 == 0).item()
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)

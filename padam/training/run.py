@@ -1,0 +1,219 @@
+"""A recipe trained to its record: resumed where it was left, stopped when asked, never lost."""
+
+import datetime
+import time
+import warnings
+
+import torch
+
+from padam import data as datasets
+from padam import models, optim, recipes, records
+from padam.records import check
+from padam.training import checkpoint, provenance
+from padam.training import precision as formats
+from padam.training.engine import Trainer, diverged, flushed_denormals
+from padam.training.progress import bar, duration
+from padam.training.stopping import Signals, Stopped, large_blocks_stay
+
+# What a recipe's optimizer is called in the catalog, where that differs: Amsgrad runs as torch's Adam(amsgrad=True).
+_BUILT_AS = {"amsgrad": "adam"}
+
+
+def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto", threads=None, budget=None,
+          capture=False, keep=False):  # fmt: skip
+    """Train a recipe and return its record; go on where an earlier call was interrupted.
+
+    Args:
+        recipe: `padam.recipes.Recipe`, from `padam.recipes.get`.
+        seed: of the initial weights, the order of the batches and the augmentation.
+        out: folder of the records; default `padam.records.default_root()`. The record is
+            out/<dataset>/<model>/<optimizer>[-variant]/seed<k>.json, and beside it, while the run lasts, a folder
+            seed<k> holds the checkpoints. A record that is there is returned, not made again.
+        data: folder of the data sets; default the environment's PADAM_DATA, else "data".
+        device: "cpu", "cuda", "cuda:1"; default CUDA where there is one.
+        precision: "auto", "fp32", "bf16" or "fp16", see `padam.training.precision.choose`.
+        threads: of the CPU; default those the run was started with, else all of torch's.
+        budget: seconds after which to stop, at the end of the last epoch that fits; default none.
+        capture: replay the step as a CUDA graph (images, on CUDA only).
+        keep: keep the last checkpoint, which holds the trained weights, when the run is finished.
+
+    On the same device a resumed run ends in the same weights, bit for bit, as one that was never interrupted, and at
+    most the epoch that was running is trained again. A loss that is no number ends the run: a "diverged" record.
+
+    Raises:
+        Stopped: by Ctrl-C, SIGTERM or the budget; the checkpoint is there, and the same call goes on.
+        ValueError: the recipe or the data are not those of the checkpoint or of the record that is there.
+        padam.training.Busy: another process trains this run.
+        OSError: the disk is full, or `out` cannot be written; the checkpoints before are still there.
+    """
+    path = records.path(recipe, seed, out)
+    if path.exists():
+        return _existing(path, recipe, keep)
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    folder, threads_before = path.with_suffix(""), torch.get_num_threads()
+    with checkpoint.locked(folder), torch.random.fork_rng(), flushed_denormals():
+        try:
+            run = _Run(recipe, seed, path, datasets.load(recipe.dataset, data), device, precision, threads, capture)
+            record = run.to_the_end(budget)
+            check.check(record)
+            checkpoint.write(path, records.dumps(record).encode(), exclusive=True)
+        finally:
+            torch.set_num_threads(threads_before)
+        if not keep:
+            checkpoint.remove(folder)
+    return record
+
+
+def _existing(path, recipe, keep):
+    record = records.read(path)
+    differs = _differences(record["recipe"], recipe.values())
+    if differs:
+        raise ValueError(
+            f"{path} is the record of another recipe ({differs}), and a record is never overwritten. Choose another "
+            f"folder with out= (--out)."
+        )
+    if not keep:
+        checkpoint.remove(path.with_suffix(""))
+    return record
+
+
+def _differences(old, new):
+    """ "batch_size is 64 there and 128 here", for every value that differs."""
+    keys = [key for key in {**new, **old} if old.get(key) != new.get(key)]
+    return ", ".join(f"{key} is {old.get(key)} there and {new.get(key)} here" for key in keys)
+
+
+class _Run:
+    """One recipe, one seed, between its epochs."""
+
+    def __init__(self, recipe, seed, path, data, device, precision, threads, capture):
+        self.recipe, self.seed, self.path, self.folder = recipe, seed, path, path.with_suffix("")
+        self.data = datasets.split(data, recipe.train_size, recipe.holdout) if hasattr(data, "std") else data
+        saved = checkpoint.load(self.folder)
+        _deterministic(device)
+        torch.set_num_threads(threads or (saved or {}).get("threads") or torch.get_num_threads())
+        self.trainer = self._trainer(device, formats.choose(precision, device), capture)
+        now = provenance.source_hash()
+        self.state = {
+            "recipe": recipe.values(), "seed": seed, "data": provenance.data_hash(self.data), "history": {},
+            "threads": torch.get_num_threads(), "precision": self.trainer.precision, "sources": [now],
+            "devices": [provenance.device_name(device)], "started": _now(), "status": "running",
+        }  # fmt: skip
+        if saved:
+            self._resume(saved, now)
+
+    def _trainer(self, device, precision, capture):
+        recipe = self.recipe
+        torch.manual_seed(self.seed)
+        if isinstance(self.data, datasets.Text):
+            model = models.build(recipe.model, vocabulary=len(self.data.vocabulary))
+        else:
+            classes = int(self.data.train[1].max()) + 1
+            model = models.build(recipe.model, classes, self.data.train[0].shape[-1])
+        model.to(device, memory_format=torch.channels_last)
+        name, options = _BUILT_AS.get(recipe.optimizer, recipe.optimizer), dict(recipe.hyper)
+        if capture and device.type == "cuda" and name != "sgdm":
+            options["capturable"] = True
+        return Trainer(
+            model, self.data, optim.build(name, model.parameters(), **options), batch_size=recipe.batch_size,
+            milestones=recipe.milestones, gamma=recipe.gamma, seed=self.seed, device=device, precision=precision,
+            capture=capture,
+        )  # fmt: skip
+
+    def _resume(self, saved, now):
+        """Take over a checkpoint, if it is of this recipe, these data, this number of threads and this precision."""
+        for what, old, new in (
+            ("recipe", saved["recipe"], self.state["recipe"]),
+            ("data", {"sha256": saved["data"]}, {"sha256": self.state["data"]}),
+            (
+                "settings",
+                {k: saved[k] for k in ("threads", "precision")},
+                {k: self.state[k] for k in ("threads", "precision")},
+            ),
+        ):
+            if differs := _differences(old, new):
+                raise ValueError(
+                    f"the {what} changed since the checkpoint in {self.folder} ({differs}), so the run cannot go on as "
+                    f"the same run. Give it what it was started with, or remove that folder to start again."
+                )
+        if saved["sources"][-1] != now:
+            warnings.warn(
+                f"the code changed since the checkpoint in {self.folder}; the record will list both versions.",
+                stacklevel=4,
+            )
+        devices = saved["devices"] + [d for d in self.state["devices"] if d != saved["devices"][-1]]
+        sources = saved["sources"] + [now] * (saved["sources"][-1] != now)
+        self.trainer.load_state_dict(saved["trainer"])
+        self.state = {k: v for k, v in saved.items() if k != "trainer"} | {"devices": devices, "sources": sources}
+
+    def to_the_end(self, budget):
+        """Train what is left and return the record; raises `Stopped` before."""
+        begun, saved_at, cost = time.monotonic(), time.monotonic(), 0.0
+        label = f"{self.recipe.id}, seed {self.seed}"
+        with Signals() as signals, bar(self.recipe.epochs, label, self.trainer.epoch, lines=True) as progress:
+            while self.trainer.epoch < self.recipe.epochs and self.state["status"] != "diverged":
+                spent, last = time.monotonic() - begun, self.state["history"].get("seconds", [0.0])[-1]
+                if signals.asked or (budget is not None and spent + 1.1 * last > budget):
+                    self._save_if_new()
+                    why = "as asked" if signals.asked else f"before the budget of {duration(budget)} is spent"
+                    raise Stopped(self._where(why), interrupted=bool(signals.asked))
+                progress(self._epoch())
+                # On a GPU an epoch may be shorter than writing a checkpoint: then not every epoch is written.
+                if self.trainer.device.type == "cpu" or time.monotonic() - saved_at > 20 * cost:
+                    at = time.monotonic()
+                    self._save_if_new()
+                    saved_at, cost = time.monotonic(), time.monotonic() - at
+        self._save_if_new()
+        return self._record()
+
+    def _epoch(self):
+        row = self.trainer.run_epoch()
+        for key, value in row.items():
+            self.state["history"].setdefault(key, []).append(value)
+        if diverged(row):
+            self.state["status"] = "diverged"
+        return row
+
+    def _save_if_new(self):
+        newest = checkpoint.found(self.folder)[:1]
+        if self.trainer.epoch and (not newest or newest[0][0] < self.trainer.epoch):
+            state = self.state | {"trainer": self.trainer.state_dict()}
+            checkpoint.save(self.folder, self.trainer.epoch, state)
+
+    def _where(self, why):
+        return (
+            f"{self.recipe.id}, seed {self.seed}: stopped {why} after epoch {self.trainer.epoch} of "
+            f"{self.recipe.epochs}; the same command goes on from there."
+        )
+
+    def _record(self):
+        state, recipe = self.state, self.recipe
+        history = {key: [records.plain(v) for v in values] for key, values in state["history"].items()}
+        status = "diverged" if state["status"] == "diverged" else "finished"
+        return {
+            "schema": records.SCHEMA, "dataset": recipe.dataset, "model": recipe.model, "optimizer": recipe.optimizer,
+            "variant": recipe.variant, "seed": self.seed, "profile": recipe.profile, "recipe": state["recipe"],
+            "epochs_paper": recipes.paper_epochs(recipe.id), "epochs_planned": recipe.epochs,
+            "epochs_run": self.trainer.epoch, "history": history,
+            "final": {key: values[-1] for key, values in history.items() if key != "seconds"},
+            "outcome": {"status": status, "epoch": self.trainer.epoch},
+            "precision": state["precision"], "device": ", ".join(state["devices"]), "threads": state["threads"],
+            "versions": provenance.versions(), "commit": provenance.commit(), "source_hash": state["sources"],
+            "data_sha256": state["data"], "started": state["started"], "finished": _now(),
+        }  # fmt: skip
+
+
+def _deterministic(device):
+    """The same bits every time: what has no deterministic form warns. No GPU has measured what it costs yet."""
+    large_blocks_stay()
+    if device.type == "cuda":
+        import os
+
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def _now():
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")

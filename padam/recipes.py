@@ -20,7 +20,7 @@ class Recipe:
     `id` is the paper's cell, "dataset/model/optimizer[-variant]", whatever the profile; dataset and model are the
     profile's own. `hyper` are the optimizer's settings by their torch names. train_size is None for all training
     examples; the `holdout` examples after them are never trained on. The rate is multiplied by `gamma` after each of
-    the `milestones`, in epochs. `sources` says of each value where it comes from.
+    the `milestones`, in epochs. `sources` says where each value comes from; a setting's key there is "hyper.lr".
     """
 
     id: str
@@ -220,6 +220,11 @@ def ids():
     return plain + tuple(f"{'/'.join(cell)}-{kind}" for cell in cells for kind in _variants(cell[0], cell[2]))
 
 
+def default_profile():
+    """The environment's PADAM_PROFILE, else "quick"."""
+    return os.environ.get("PADAM_PROFILE") or "quick"
+
+
 def get(id, profile=None):
     """The recipe called `id`.
 
@@ -230,7 +235,7 @@ def get(id, profile=None):
 
     Raises ValueError for an unknown id or profile.
     """
-    profile = profile or os.environ.get("PADAM_PROFILE") or "quick"
+    profile = profile or default_profile()
     if profile not in PROFILES:
         raise ValueError(f"no profile is called {profile!r}; there are {', '.join(PROFILES)}.")
     if id not in ids():
@@ -248,7 +253,7 @@ def get(id, profile=None):
         examples = batch * (_BPTT if dataset == "ptb" else 1)  # a batch of text is so many words
         hyper["weight_decay"] = normalised(hyper["weight_decay"][1], hyper["lr"], examples, points, epochs)
     profiled = _PAPER if profile == "full" else f"chosen here: {why}"
-    sources = {key: source for key, (_, source) in settings.items()}
+    sources = {f"hyper.{key}": source for key, (_, source) in settings.items()}
     sources |= dict.fromkeys(("dataset", "model", "train_size", "epochs", "holdout"), profiled)
     sources |= {"batch_size": _PAPER, "gamma": _PAPER, "milestones": _PAPER}
     if profile != "full":

@@ -28,6 +28,10 @@ MAY = {
     "recipes": set(),
     "records": {"records", "recipes"},
     "training": {"optim", "models", "data", "schedules", "recipes", "records", "training"},
+    "reproduce": {"recipes", "records", "training"},
+    "bench": {"data", "models", "optim", "recipes", "records", "training"},
+    "cli": {"bench", "recipes", "records", "reproduce", "training"},
+    "__main__": {"cli"},
     "plots": {"catalog", "records"},
     "show": {"rules", "catalog"},
 }

@@ -46,7 +46,7 @@ def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto",
         padam.training.Busy: another process trains this run.
         OSError: the disk is full, or `out` cannot be written; the checkpoints before are still there.
     """
-    path = records.path(recipe, seed, out)
+    begun, path = time.monotonic(), records.path(recipe, seed, out)
     if path.exists():
         return _existing(path, recipe, keep)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -54,7 +54,7 @@ def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto",
     with checkpoint.locked(folder), torch.random.fork_rng(), flushed_denormals():
         try:
             run = _Run(recipe, seed, path, datasets.load(recipe.dataset, data), device, precision, threads, capture)
-            record = run.to_the_end(budget)
+            record = run.to_the_end(budget, begun)
             check.check(record)
             checkpoint.write(path, records.dumps(record).encode(), exclusive=True)
         finally:
@@ -146,9 +146,9 @@ class _Run:
         self.trainer.load_state_dict(saved["trainer"])
         self.state = {k: v for k, v in saved.items() if k != "trainer"} | {"devices": devices, "sources": sources}
 
-    def to_the_end(self, budget):
-        """Train what is left and return the record; raises `Stopped` before."""
-        begun, saved_at, cost = time.monotonic(), time.monotonic(), 0.0
+    def to_the_end(self, budget, begun):
+        """Train what is left and return the record; raises `Stopped` before `budget` seconds after `begun`."""
+        saved_at, cost = time.monotonic(), 0.0
         label = f"{self.recipe.id}, seed {self.seed}"
         with Signals() as signals, bar(self.recipe.epochs, label, self.trainer.epoch, lines=True) as progress:
             while self.trainer.epoch < self.recipe.epochs and self.state["status"] != "diverged":

@@ -1,0 +1,262 @@
+"""The command line, `python -m padam`: what can be trained, training it, filling the paper's tables, what is there."""
+
+import re
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from padam import recipes, reproduce
+from padam.training.progress import duration
+
+_EPILOG = (
+    "Records lie under --out by data set, model, optimizer and seed; a run that was interrupted goes on when the same "
+    "command is given again. Everything is downloaded by data_scripts/, nothing by this command."
+)
+app = typer.Typer(help="Retrain the experiments of the Padam paper.", no_args_is_help=True, add_completion=False,
+                  rich_markup_mode=None, epilog=_EPILOG)  # fmt: skip
+bench = typer.Typer(help="Time things fairly: both sides in turn, in one run.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+_out = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+
+_clock = {"begun": time.monotonic()}
+_SUFFIX = {"s": 1, "m": 60, "h": 3600}
+
+
+def seconds(text):
+    """ "90s", "25m", "1h30m", "1.5h" or plain seconds -> seconds. Raises typer.BadParameter for anything else."""
+    if text is None:
+        return None
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    total = sum(float(number) * _SUFFIX.get(unit, 1) for number, unit in parts)
+    if "".join(number + unit for number, unit in parts) != text or total <= 0:
+        raise typer.BadParameter(f"{text!r} is no time; write 90s, 25m, 1h30m or 600 (seconds).")
+    return total
+
+
+def _left_of(budget):
+    """The seconds that are left of a budget, which began with the process; None without one."""
+    return None if budget is None else max(seconds(budget) - (time.monotonic() - _clock["begun"]), 0.0)
+
+
+def _profile(text):
+    if text is not None and text not in recipes.PROFILES:
+        raise typer.BadParameter(f"{text!r} is no profile; there are {', '.join(recipes.PROFILES)}.")
+    return text
+
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="dataset/model/optimizer[-variant], as `list` shows them.")]
+Profile = Annotated[str | None, typer.Option(callback=_profile, metavar="quick|small|full",
+    help="How large; default $PADAM_PROFILE, else quick.")]  # fmt: skip
+Out = Annotated[Path | None, typer.Option(
+    help="Folder of the records; default padam/records/runs in a checkout, else ./padam-runs.")]  # fmt: skip
+Data = Annotated[Path | None, typer.Option(help="Folder of the data sets; default $PADAM_DATA, else data.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; default CUDA where there is one.")]
+Precision = Annotated[str, typer.Option(
+    help="auto, fp32, bf16 or fp16; auto is bf16 on CUDA from 8.0 on, fp16 below, fp32 on a CPU.")]  # fmt: skip
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the CPU; default all of them.")]
+Budget = Annotated[str | None, typer.Option(metavar="TIME",
+    help="Stop at the end of an epoch before so much time is spent: 90s, 25m, 1h30m.")]  # fmt: skip
+Plan = Annotated[bool, typer.Option("--plan", help="Only say what would be done.")]
+Capture = Annotated[bool, typer.Option("--capture", help="Replay the step as a CUDA graph; no GPU has tried this yet.")]
+
+
+@app.command("list")
+def list_(match: Annotated[str, typer.Argument(help="Show those whose id contains this.")] = ""):
+    """The recipes' ids, one a line.
+
+    Example: python -m padam list cifar10/vgg16
+    """
+    found = [id for id in recipes.ids() if match in id]
+    if not found:
+        _fail(f"no recipe's id contains {match!r}; `python -m padam list` shows all {len(recipes.ids())}.")
+    for id in found:
+        typer.echo(id)
+
+
+@app.command()
+def show(id: Id, profile: Profile = None):
+    """A recipe: every value, and where it comes from.
+
+    Example: python -m padam show cifar10/vgg16/padam --profile full
+    """
+    recipe = _recipe(id, profile)
+    table = Table("setting", "value", "source", title=f"{recipe.id}, {recipe.profile}", title_justify="left", box=None)
+    values = recipe.values()
+    settings = {f"hyper.{key}": value for key, value in values["hyper"].items()}
+    for key in recipe.sources:
+        value = settings.get(key, values.get(key))
+        shown = (
+            "all"
+            if key == "train_size" and value is None
+            else f"{value:.6g}"
+            if isinstance(value, float)
+            else str(value)
+        )
+        table.add_row(key, shown, recipe.sources.get(key, ""))
+    _out.print(table)
+
+
+@app.command()
+def train(
+    id: Id, profile: Profile = None, seed: Annotated[int, typer.Option(min=0, help="Of weights, order and crops.")] = 0,
+    out: Out = None, data: Data = None, device: Device = None, precision: Precision = "auto", threads: Threads = None,
+    budget: Budget = None, plan: Plan = False, capture: Capture = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the last checkpoint, which holds the weights.")] = False,
+):  # fmt: skip
+    """Train one recipe to its record. Ctrl-C finishes the epoch first; the same command goes on.
+
+    Ends with 0 when the record is there, 3 when the budget was spent before, 4 when another process is at it, 130 after
+    Ctrl-C, 1 on an error.
+
+    Examples: python -m padam train cifar10/vgg16/padam
+    |  python -m padam train cifar10/vgg16/padam --profile small --threads 1 --budget 25m
+    """
+    recipe, limit = _recipe(id, profile), _left_of(budget)
+    cell = reproduce.look(recipe, seed, out)
+    if plan:
+        _out.print(_told(cell))
+        return
+    from padam import training
+
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *rest: typer.echo(f"Warning: {message}", err=True)
+            record = training.train(recipe, seed, out, data=data, device=device, precision=precision, threads=threads,
+                                    budget=limit, capture=capture, keep=keep)  # fmt: skip
+    except training.Stopped as stop:
+        typer.echo(str(stop), err=True)
+        raise typer.Exit(reproduce.INTERRUPTED if stop.interrupted else reproduce.STOPPED) from stop
+    except training.Busy as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(reproduce.BUSY) from error
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        _fail(error)
+    end = "diverged" if record["outcome"]["status"] == "diverged" else "finished"
+    final = {key: value for key, value in record["final"].items() if key not in ("epoch", "lr")}
+    said = ", ".join(f"{key} {value}" for key, value in final.items())
+    typer.echo(f"{cell.label}: {end} after epoch {record['epochs_run']}: {said}\n{cell.path}")
+
+
+@app.command("reproduce")
+def reproduce_(
+    what: Annotated[str, typer.Argument(metavar="|".join(recipes.TABLES), help="A table or figure of the paper.")],
+    profile: Profile = None, seeds: Annotated[int, typer.Option(min=1, help="How many seeds of each, from 0.")] = 3,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes at a time; on a CPU each has one thread then.")] = 1,
+    out: Out = None, data: Data = None, device: Device = None, precision: Precision = "auto", threads: Threads = None,
+    budget: Budget = None, plan: Plan = False, capture: Capture = False,
+):  # fmt: skip
+    """Fill the missing records of a table, most wanted first. Stop it at will; the same command goes on.
+
+    Example: python -m padam reproduce table1 --profile small --jobs 2 --budget 25m
+    """
+    try:
+        found = reproduce.cells(what, profile, seeds, out)
+    except ValueError as error:
+        _fail(error)
+    limit = _left_of(budget)
+    todo = [cell for cell in found if cell.state in ("missing", "begun")]
+    there = sum(cell.state in ("filled", "diverged") for cell in found)
+    typer.echo(
+        f"{what}: {there} of {len(found)} records are there, {len(todo)} to do, {jobs} at a time{_left(found, jobs)}."
+    )
+    if plan:
+        for cell in found:
+            typer.echo(f"  {_told(cell)}")
+        return
+    given = {"--out": out, "--data": data, "--device": device, "--precision": precision}
+    given["--threads"] = threads or (1 if jobs > 1 else None)
+    options = [part for name, value in given.items() if value is not None for part in (name, str(value))]
+    queue = reproduce.Queue(
+        todo, options + ["--capture"] * capture, jobs, limit, lambda line: typer.echo(line, err=True)
+    )
+    ended = queue.run()
+    done = sum(status == reproduce.FINISHED for _, status in ended)
+    typer.echo(f"{what}: {done} records more, {len(todo) - done} still to do; the same command goes on.")
+    failed = [status for _, status in ended if status not in (0, reproduce.STOPPED, reproduce.BUSY)]
+    if failed:
+        raise typer.Exit(reproduce.INTERRUPTED if set(failed) == {reproduce.INTERRUPTED} else 1)
+
+
+@app.command()
+def status(profile: Profile = None, seeds: Annotated[int, typer.Option(min=1)] = 3, out: Out = None):
+    """Every table of the paper with its cells: records there, diverged, running, begun, missing.
+
+    Example: python -m padam status --profile small
+    """
+    profile = profile or recipes.default_profile()
+    for what in ("table1", "table2", "table3", "figure1"):
+        rows = {}
+        for cell in reproduce.cells(what, profile, seeds, out):
+            row, _, column = cell.recipe.id.rpartition("/")
+            rows.setdefault(row, {}).setdefault(column, []).append(cell)
+        columns = list(next(iter(rows.values())))
+        table = Table(what, *columns, title_justify="left", box=None, title=f"{what}, {profile}, {seeds} seeds")
+        for row, by_column in rows.items():
+            table.add_row(row, *(_summary(by_column[column]) for column in columns))
+        _out.print(table, "")
+    _out.print("k/n: so many seeds recorded; †: diverged; epoch a/b: begun; *: running now; -: nothing yet.")
+
+
+def _left(cells, jobs):
+    """ ", about 7 h 12 min": what is to do, as far as records of the same networks say how long an epoch takes."""
+    known = {}
+    for cell in cells:
+        if cell.seconds:
+            known.setdefault((cell.recipe.dataset, cell.recipe.model), []).append(cell.seconds)
+    todo = [cell for cell in cells if cell.state in ("missing", "begun")]
+    epochs = [((c.recipe.dataset, c.recipe.model), c.recipe.epochs - c.epoch) for c in todo]
+    seconds = sum(sum(known[key]) / len(known[key]) * count for key, count in epochs if key in known)
+    told = sum(key in known for key, _ in epochs)
+    rest = f" for {told} of them, the others' speed is not known" if told < len(todo) else ""
+    return f", about {duration(seconds / jobs)}{rest}" if seconds else ""
+
+
+def _summary(cells):
+    """ "2/3", "1/3 †1", "epoch 34/60*", "-": how far the seeds of one cell are."""
+    there = [cell for cell in cells if cell.state in ("filled", "diverged")]
+    diverged = sum(cell.state == "diverged" for cell in there)
+    said = [f"{len(there)}/{len(cells)}"] if there else []
+    said += [f"†{diverged}"] if diverged else []
+    for cell in cells:
+        if cell.state in ("running", "begun"):
+            said.append(f"epoch {cell.epoch}/{cell.recipe.epochs}{'*' if cell.state == 'running' else ''}")
+    return " ".join(said) or "-"
+
+
+def _told(cell):
+    """A cell in a sentence, for --plan."""
+    recipe = cell.recipe
+    run = f"{recipe.model} on {recipe.dataset}, {recipe.epochs} epochs"
+    how = {
+        "filled": "is recorded",
+        "diverged": "is recorded: it diverged",
+        "running": f"is running, past epoch {cell.epoch}",
+        "begun": f"goes on from epoch {cell.epoch}",
+        "missing": "is to be trained",
+    }[cell.state]
+    took = f", {duration(cell.seconds * cell.epoch)}" if cell.seconds else ""
+    return f"{cell.label} ({run}) {how}{took}: {cell.path}"
+
+
+def _recipe(id, profile):
+    try:
+        return recipes.get(id, profile)
+    except ValueError as error:
+        _fail(error)
+
+
+def _fail(message):
+    typer.echo(f"Error: {message}", err=True)
+    raise typer.Exit(1)
+
+
+def main(begun=None):
+    """What `python -m padam` calls; `begun` is when the process began, by time.monotonic()."""
+    _clock["begun"] = begun or time.monotonic()
+    app(prog_name="python -m padam")

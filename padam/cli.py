@@ -41,12 +41,24 @@ def seconds(text):
 
 def _left_of(budget):
     """The seconds that are left of a budget, which began with the process; None without one."""
-    return None if budget is None else max(seconds(budget) - (time.monotonic() - _clock["begun"]), 0.0)
+    return None if budget is None else max(budget - (time.monotonic() - _clock["begun"]), 0.0)
 
 
 def _profile(text):
     if text is not None and text not in recipes.PROFILES:
         raise typer.BadParameter(f"{text!r} is no profile; there are {', '.join(recipes.PROFILES)}.")
+    return text
+
+
+def _device(text):
+    if text is None or text == "cpu":
+        return text
+    if not re.fullmatch(r"cuda(:\d+)?", text):
+        raise typer.BadParameter(f"{text!r} is no device; write cpu, cuda or cuda:1.")
+    import torch
+
+    if int(text[5:] or 0) >= torch.cuda.device_count():
+        raise typer.BadParameter(f"there is no {text} here; torch finds {torch.cuda.device_count()} CUDA devices.")
     return text
 
 
@@ -56,11 +68,12 @@ Profile = Annotated[str | None, typer.Option(callback=_profile, metavar="quick|s
 Out = Annotated[Path | None, typer.Option(
     help="Folder of the records; default padam/records/runs in a checkout, else ./padam-runs.")]  # fmt: skip
 Data = Annotated[Path | None, typer.Option(help="Folder of the data sets; default $PADAM_DATA, else data.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; default CUDA where there is one.")]
+Device = Annotated[str | None, typer.Option(callback=_device,
+    help="cpu, cuda or cuda:N; default CUDA where there is one.")]  # fmt: skip
 Precision = Annotated[str, typer.Option(
     help="auto, fp32, bf16 or fp16; auto is bf16 on CUDA from 8.0 on, fp16 below, fp32 on a CPU.")]  # fmt: skip
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the CPU; default all of them.")]
-Budget = Annotated[str | None, typer.Option(metavar="TIME",
+Budget = Annotated[str | None, typer.Option(callback=seconds, metavar="TIME",
     help="Stop at the end of an epoch before so much time is spent: 90s, 25m, 1h30m.")]  # fmt: skip
 Plan = Annotated[bool, typer.Option("--plan", help="Only say what would be done.")]
 Capture = Annotated[bool, typer.Option("--capture", help="Replay the step as a CUDA graph; no GPU has tried this yet.")]
@@ -118,9 +131,9 @@ def train(
     |  python -m padam train cifar10/vgg16/padam --profile small --threads 1 --budget 25m
     """
     recipe, limit = _recipe(id, profile), _left_of(budget)
-    cell = reproduce.look(recipe, seed, out)
+    cell = _asked(reproduce.look, recipe, seed, out)
     if plan:
-        _out.print(_told(cell))
+        typer.echo(_told(cell))
         return
     from padam import training
 
@@ -155,11 +168,7 @@ def reproduce_(
 
     Example: python -m padam reproduce table1 --profile small --jobs 2 --budget 25m
     """
-    try:
-        found = reproduce.cells(what, profile, seeds, out)
-    except ValueError as error:
-        _fail(error)
-    limit = _left_of(budget)
+    found, limit = _asked(reproduce.cells, what, profile, seeds, out), _left_of(budget)
     todo = [cell for cell in found if cell.state in ("missing", "begun")]
     there = sum(cell.state in ("filled", "diverged") for cell in found)
     typer.echo(
@@ -177,10 +186,13 @@ def reproduce_(
     )
     ended = queue.run()
     done = sum(status == reproduce.FINISHED for _, status in ended)
-    typer.echo(f"{what}: {done} records more, {len(todo) - done} still to do; the same command goes on.")
-    failed = [status for _, status in ended if status not in (0, reproduce.STOPPED, reproduce.BUSY)]
-    if failed:
-        raise typer.Exit(reproduce.INTERRUPTED if set(failed) == {reproduce.INTERRUPTED} else 1)
+    failed = [(cell, status) for cell, status in ended if status not in reproduce.IN_ORDER]
+    for cell, status in failed:
+        typer.echo(f"{cell.label}: failed, with exit status {status}.", err=True)
+    rest = f"{len(todo) - done} still to do; the same command goes on" if len(todo) > done else "nothing left to do"
+    typer.echo(f"{what}: {done} more recorded, {rest}{', once the error is mended' if failed else ''}.")
+    if failed or queue.interrupted or any(status == reproduce.INTERRUPTED for _, status in ended):
+        raise typer.Exit(1 if failed else reproduce.INTERRUPTED)
 
 
 @app.command()
@@ -192,7 +204,7 @@ def status(profile: Profile = None, seeds: Annotated[int, typer.Option(min=1)] =
     profile = profile or recipes.default_profile()
     for what in ("table1", "table2", "table3", "figure1"):
         rows = {}
-        for cell in reproduce.cells(what, profile, seeds, out):
+        for cell in _asked(reproduce.cells, what, profile, seeds, out):
             row, _, column = cell.recipe.id.rpartition("/")
             rows.setdefault(row, {}).setdefault(column, []).append(cell)
         columns = list(next(iter(rows.values())))
@@ -201,6 +213,37 @@ def status(profile: Profile = None, seeds: Annotated[int, typer.Option(min=1)] =
             table.add_row(row, *(_summary(by_column[column]) for column in columns))
         _out.print(table, "")
     _out.print("k/n: so many seeds recorded; †: diverged; epoch a/b: begun; *: running now; -: nothing yet.")
+
+
+@bench.command("train")
+def bench_train(
+    id: Annotated[str, typer.Argument(metavar="ID", help="A recipe of pictures.")] = "cifar10/vgg16/padam",
+    profile: Profile = None, rounds: Annotated[int, typer.Option(min=1, help="Epochs of each that are timed.")] = 5,
+    examples: Annotated[int | None, typer.Option(min=1, help="Only so many pictures; default all.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Of the plain loop; default one a core.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the record; default padam/records/bench.")] = None,
+    data: Data = None, device: Device = None, precision: Precision = "auto", threads: Threads = None,
+    capture: Capture = False,
+):  # fmt: skip
+    """Seconds per epoch of our loop against a plain DataLoader with torchvision's transforms, in turn.
+
+    Example: python -m padam bench train cifar10/vgg16/padam --profile small --threads 1
+    """
+    from padam import bench as benchmarks
+
+    try:
+        record = benchmarks.train(
+            _recipe(id, profile), data=data, device=device, precision=precision, threads=threads, rounds=rounds,
+            examples=examples, workers=workers, capture=capture, say=lambda line: typer.echo(line, err=True),
+        )  # fmt: skip
+        path = benchmarks.keep(record, out)
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        _fail(error)
+    ratio = record["ratio"]
+    typer.echo(
+        f"{record['device']}, {record['precision']}, {record['examples']:,} pictures: {record['compared_with']} takes "
+        f"{ratio['median']:.2f} times as long as ours ({ratio['lowest']:.2f} to {ratio['highest']:.2f})\n{path}"
+    )
 
 
 def _left(cells, jobs):
@@ -245,8 +288,13 @@ def _told(cell):
 
 
 def _recipe(id, profile):
+    return _asked(recipes.get, id, profile)
+
+
+def _asked(call, *given):
+    """What a call returns; a ValueError ends the command with its message."""
     try:
-        return recipes.get(id, profile)
+        return call(*given)
     except ValueError as error:
         _fail(error)
 

@@ -75,15 +75,9 @@ _IMAGENET_SMALL = (
     "imagenet-subset", {"vgg16": "-w16", "resnet18": "-w16"}, 40, None, 0, 25_000,
     "a first guess at 64 pixels, not measured yet",
 )  # fmt: skip
-_QUICK = (
-    "mnist5k",
-    {"vgg16": "-w8", "resnet18": "-w8", "wrn16-4": "-w8"},
-    4,
-    None,
-    0,
-    4_000,
-    "runs in seconds anywhere",
-)
+_QUICK_IMAGES = (
+    "mnist5k", {"vgg16": "-w8", "resnet18": "-w4", "wrn16-4": "-w4"}, 4, None, 0, 4_000, "runs in seconds anywhere",
+)  # fmt: skip
 _MINIATURES = {
     ("cifar10", "small"): (
         "cifar10", *_CIFAR_SMALL, "training error ends well below test error here, so there is a gap to compare",
@@ -95,7 +89,7 @@ _MINIATURES = {
         "ptb", {"lstm2": "-h128", "lstm3": "-h128"}, 12, None, 0, 929_589,
         "a first guess at a narrow network, not measured yet",
     ),
-    **{(data, "quick"): _QUICK for data in ("cifar10", "cifar100", "imagenet", "imagenet-subset")},
+    **{(data, "quick"): _QUICK_IMAGES for data in ("cifar10", "cifar100", "imagenet", "imagenet-subset")},
     ("ptb", "quick"): ("pydoc", {"lstm2": "-h64", "lstm3": "-h64"}, 4, None, 0, 60_000, "runs in seconds anywhere"),
 }  # fmt: skip
 

@@ -14,6 +14,8 @@ from padam.training import checkpoint
 
 _START = 10  # seconds that a process takes to begin: less than that is no use
 FINISHED, STOPPED, BUSY, INTERRUPTED = 0, 3, 4, 130  # what `python -m padam train` ends with
+# Anything else is a failure; the last is Ctrl-C before a run has begun.
+IN_ORDER = (FINISHED, STOPPED, BUSY, INTERRUPTED, -signal.SIGINT)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Queue:
     def __init__(self, todo, options, jobs=1, budget=None, say=lambda line: None):
         self.todo, self.options, self.jobs, self.say = list(todo), list(options), jobs, say
         self.deadline = None if budget is None else time.monotonic() + budget
-        self.lock, self.running, self.stopped = threading.Lock(), set(), 0
+        self.lock, self.running, self.stopped, self.interrupted = threading.RLock(), set(), 0, False
         self.ended = []  # (cell, exit status)
 
     def run(self):
@@ -90,10 +92,11 @@ class Queue:
 
     def _stop(self, number, frame):
         """Pass a signal on: the first lets every run finish its epoch, the second ends it at once."""
-        self.stopped += 1
-        for process in tuple(self.running):
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGINT)
+        with self.lock:  # no process is just being started then
+            self.stopped, self.interrupted = self.stopped + 1, True
+            for process in self.running:
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGINT)
 
     def _work(self):
         while (cell := self._next()) is not None:
@@ -114,11 +117,16 @@ class Queue:
         if self.deadline is not None:
             command += ["--budget", f"{max(self.deadline - time.monotonic(), 1):.0f}s"]
         # In a session of its own, Ctrl-C reaches it through us alone, once for each time it was pressed.
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
-        self.running.add(process)
-        for line in process.stderr:
-            self.say(line.rstrip("\n"))
-        self.running.discard(process)
-        return process.wait()
+        with self.lock:
+            process = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+            )
+            self.running.add(process)
+            if self.interrupted:  # since the cell was taken
+                process.send_signal(signal.SIGINT)
+        with process:
+            for line in filter(str.strip, process.stderr):
+                self.say(line.rstrip("\n"))
+            with self.lock:
+                self.running.discard(process)
+        return process.returncode

@@ -37,25 +37,48 @@ def write(path, raw, exclusive=False):
 
     With `exclusive`, a file that is there already is a FileExistsError, even if it came meanwhile.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "wb") as file:
             file.write(raw)
             file.flush()
             os.fsync(file.fileno())
-        if exclusive:
-            os.link(part, path)
-        else:
-            os.replace(part, path)
+        _take_place(part, path, exclusive)
+    except FileExistsError as error:
+        raise FileExistsError(
+            f"{path} is there already and is not overwritten; another process has written it."
+        ) from error
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{path} cannot be written ({error.strerror}). What was there before is untouched; make room, or "
+            f"make the folder writable, and give the same command again",
+        ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # some file systems cannot sync a folder
         descriptor = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _take_place(part, path, exclusive):
+    """Rename `part` to `path`, which must not be there if `exclusive`."""
+    if not exclusive:
+        os.replace(part, path)
+        return
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links, as Google Drive's: nearly as good
+        if path.exists():
+            raise FileExistsError(path) from None
+        os.replace(part, path)
 
 
 def _digest(raw):

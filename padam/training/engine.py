@@ -50,12 +50,12 @@ class Trainer:
         row = {
             "epoch": self.epoch,
             "lr": float(self.optimizer.param_groups[0]["lr"]),
-            **self._train(),
+            **self.train_epoch(),
             **self.evaluate(),
         }
         return row | {"seconds": time.perf_counter() - begun}
 
-    def _train(self):
+    def train_epoch(self):
         """One pass over the training set: running means of loss and error."""
         self.model.train()
         loss_sum = torch.zeros((), device=self.device)

@@ -16,7 +16,7 @@ from padam.training.progress import bar, duration
 from padam.training.stopping import Signals, Stopped, large_blocks_stay
 
 # What a recipe's optimizer is called in the catalog, where that differs: Amsgrad runs as torch's Adam(amsgrad=True).
-_BUILT_AS = {"amsgrad": "adam"}
+BUILT_AS = {"amsgrad": "adam"}
 
 
 def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto", threads=None, budget=None,
@@ -93,14 +93,14 @@ class _Run:
         _deterministic(device)
         torch.set_num_threads(threads or (saved or {}).get("threads") or torch.get_num_threads())
         self.trainer = self._trainer(device, formats.choose(precision, device), capture)
-        now = provenance.source_hash()
+        source = provenance.source_hash()
         self.state = {
             "recipe": recipe.values(), "seed": seed, "data": provenance.data_hash(self.data), "history": {},
-            "threads": torch.get_num_threads(), "precision": self.trainer.precision, "sources": [now],
-            "devices": [provenance.device_name(device)], "started": _now(), "status": "running",
+            "threads": torch.get_num_threads(), "precision": self.trainer.precision, "sources": [source],
+            "devices": [provenance.device_name(device)], "started": now(), "status": "running",
         }  # fmt: skip
         if saved:
-            self._resume(saved, now)
+            self._resume(saved, source)
 
     def _trainer(self, device, precision, capture):
         recipe = self.recipe
@@ -111,7 +111,7 @@ class _Run:
             classes = int(self.data.train[1].max()) + 1
             model = models.build(recipe.model, classes, self.data.train[0].shape[-1])
         model.to(device, memory_format=torch.channels_last)
-        name, options = _BUILT_AS.get(recipe.optimizer, recipe.optimizer), dict(recipe.hyper)
+        name, options = BUILT_AS.get(recipe.optimizer, recipe.optimizer), dict(recipe.hyper)
         if capture and device.type == "cuda" and name != "sgdm":
             options["capturable"] = True
         return Trainer(
@@ -120,7 +120,7 @@ class _Run:
             capture=capture,
         )  # fmt: skip
 
-    def _resume(self, saved, now):
+    def _resume(self, saved, source):
         """Take over a checkpoint, if it is of this recipe, these data, this number of threads and this precision."""
         for what, old, new in (
             ("recipe", saved["recipe"], self.state["recipe"]),
@@ -136,13 +136,13 @@ class _Run:
                     f"the {what} changed since the checkpoint in {self.folder} ({differs}), so the run cannot go on as "
                     f"the same run. Give it what it was started with, or remove that folder to start again."
                 )
-        if saved["sources"][-1] != now:
+        if saved["sources"][-1] != source:
             warnings.warn(
                 f"the code changed since the checkpoint in {self.folder}; the record will list both versions.",
                 stacklevel=4,
             )
         devices = saved["devices"] + [d for d in self.state["devices"] if d != saved["devices"][-1]]
-        sources = saved["sources"] + [now] * (saved["sources"][-1] != now)
+        sources = saved["sources"] + [source] * (saved["sources"][-1] != source)
         self.trainer.load_state_dict(saved["trainer"])
         self.state = {k: v for k, v in saved.items() if k != "trainer"} | {"devices": devices, "sources": sources}
 
@@ -199,7 +199,7 @@ class _Run:
             "outcome": {"status": status, "epoch": self.trainer.epoch},
             "precision": state["precision"], "device": ", ".join(state["devices"]), "threads": state["threads"],
             "versions": provenance.versions(), "commit": provenance.commit(), "source_hash": state["sources"],
-            "data_sha256": state["data"], "started": state["started"], "finished": _now(),
+            "data_sha256": state["data"], "started": state["started"], "finished": now(),
         }  # fmt: skip
 
 
@@ -215,5 +215,6 @@ def _deterministic(device):
         torch.use_deterministic_algorithms(True, warn_only=True)
 
 
-def _now():
+def now():
+    """The time as records have it: ISO 8601, UTC."""
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")

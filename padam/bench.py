@@ -1,0 +1,161 @@
+"""Fair timings: both sides in turn in one process, the same network, optimizer, precision and data."""
+
+import os
+import re
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from padam import data as datasets
+from padam import models, optim, records
+from padam.training import checkpoint, provenance
+from padam.training import precision as formats
+from padam.training.engine import Trainer, flushed_denormals
+from padam.training.run import BUILT_AS, now
+from padam.training.stopping import large_blocks_stay
+
+
+class Plain(torch.utils.data.Dataset):
+    """A data set as most code has it: PIL pictures through torchvision's transforms, one at a time."""
+
+    def __init__(self, data):
+        from PIL import Image
+        from torchvision import transforms
+
+        self.pictures = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in data.train[0]]
+        self.labels = data.train[1]
+        random = [transforms.RandomCrop(data.train[0].shape[-1], padding=data.shift)] if data.shift else []
+        random += [transforms.RandomHorizontalFlip()] if data.flip else []
+        normalise = [transforms.ToTensor(), transforms.Normalize(data.mean.tolist(), data.std.tolist())]
+        self.transform = transforms.Compose(random + normalise)
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        return self.transform(self.pictures[index]), self.labels[index]
+
+
+def _plain_epoch(model, optimizer, loader, device, precision, scaler):
+    """One epoch of the loop that most code has; the mean loss."""
+    model.train()
+    total = torch.zeros((), device=device)
+    for images, labels in loader:
+        images = images.to(device, non_blocking=True, memory_format=torch.channels_last)
+        labels = labels.to(device, non_blocking=True)
+        optimizer.zero_grad()
+        with formats.autocast(precision, device):
+            loss = cross_entropy(model(images), labels)
+        if scaler is None:
+            loss.backward()
+            optimizer.step()
+        else:
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        total += loss.detach() * len(labels)
+    return total.item() / len(loader.dataset)
+
+
+def train(recipe, *, data=None, device=None, precision="auto", threads=None, rounds=5, examples=None, workers=None,
+          capture=False, say=lambda line: None):  # fmt: skip
+    """Seconds that an epoch of training takes in our loop and in a plain one; returns a record.
+
+    The plain loop is a DataLoader over torchvision's transforms, once without workers and once with `workers` of them
+    (pinned memory and workers kept between epochs, channels_last, the same precision and allocator settings); what is
+    compared with is the faster of the two. Each side runs one epoch that is not counted, then they take turns. There is
+    no evaluation in it.
+
+    Args:
+        recipe: of pictures, from `padam.recipes.get`.
+        data, device, precision, threads, capture: as `padam.training.train` takes them.
+        rounds: how many epochs of each are timed.
+        examples: train on so many pictures only; default all of the recipe's.
+        workers: of the plain loop's DataLoader; default as many as there are cores.
+        say: called with a line after each round.
+    """
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    precision, workers, before = formats.choose(precision, device), workers or os.cpu_count(), torch.get_num_threads()
+    if recipe.dataset in ("ptb", "pydoc"):
+        raise ValueError(
+            f"{recipe.id} trains on text, which has no pictures to transform; choose a recipe of pictures."
+        )
+    pictures = datasets.split(datasets.load(recipe.dataset, data), examples or recipe.train_size, recipe.holdout)
+    torch.set_num_threads(threads or before)
+    large_blocks_stay()
+    try:
+        used = torch.get_num_threads()
+        with flushed_denormals(), torch.random.fork_rng():
+            seconds = _in_turn(_sides(recipe, pictures, device, precision, workers, capture), rounds, say)
+    finally:
+        torch.set_num_threads(before)
+    best = min((name for name in seconds if name != "ours"), key=lambda name: statistics.median(seconds[name]))
+    ratios = [theirs / ours for theirs, ours in zip(seconds[best], seconds["ours"], strict=True)]
+    return {
+        "schema": records.SCHEMA, "bench": "train", "recipe": recipe.values(), "examples": len(pictures.train[1]),
+        "seconds": {name: [round(value, 4) for value in taken] for name, taken in seconds.items()},
+        "compared_with": best, "ratio": _spread(ratios),
+        "precision": precision, "device": provenance.device_name(device), "threads": used, "cores": os.cpu_count(),
+        "versions": provenance.versions(), "commit": provenance.commit(), "source_hash": [provenance.source_hash()],
+        "finished": now(),
+    }  # fmt: skip
+
+
+def _in_turn(sides, rounds, say):
+    """{name: [seconds, ...]} of every side, one after the other in each round; the first round is not counted."""
+    seconds = {name: [] for name in sides}
+    for turn in range(rounds + 1):
+        for name, epoch in sides.items():
+            begun = time.perf_counter()
+            epoch()
+            if turn:
+                seconds[name].append(time.perf_counter() - begun)
+        if turn:
+            say(", ".join(f"{name} {taken[-1]:.2f} s" for name, taken in seconds.items()))
+    return seconds
+
+
+def _spread(values):
+    """{"median", "lowest", "highest"} of some numbers."""
+    return {name: round(f(values), 4) for name, f in (("median", statistics.median), ("lowest", min), ("highest", max))}
+
+
+def _sides(recipe, pictures, device, precision, workers, capture):
+    """{name: a function that trains one epoch}: ours, and the plain loop with and without workers."""
+    setting = {"device": device, "precision": precision, "capture": capture}
+    trainer = Trainer(*_fresh(recipe, pictures, device), batch_size=recipe.batch_size, **setting)
+
+    def _ours():
+        trainer.epoch += 1
+        return trainer.train_epoch()
+
+    def _plain(count):
+        loader = torch.utils.data.DataLoader(
+            Plain(pictures), recipe.batch_size, shuffle=True, num_workers=count, persistent_workers=count > 0,
+            pin_memory=device.type == "cuda",
+        )  # fmt: skip
+        model, _, optimizer = _fresh(recipe, pictures, device)
+        scaler = formats.scaler(precision, device)
+        return lambda: _plain_epoch(model, optimizer, loader, device, precision, scaler)
+
+    return {"ours": _ours, "plain": _plain(0), f"plain, {workers} workers": _plain(workers)}
+
+
+def _fresh(recipe, pictures, device):
+    """(network, pictures, optimizer) as a run of the recipe begins."""
+    model = models.build(recipe.model, int(pictures.train[1].max()) + 1, pictures.train[0].shape[-1], seed=0)
+    model.to(device, memory_format=torch.channels_last)
+    name = BUILT_AS.get(recipe.optimizer, recipe.optimizer)
+    return model, pictures, optim.build(name, model.parameters(), **recipe.hyper)
+
+
+def keep(record, root=None):
+    """Write a benchmark's record as root/train-<model>-<device>.json, replacing an older one; returns the path."""
+    device = re.sub(r"[^a-z0-9]+", "-", record["device"].lower()).strip("-")
+    root = Path(root) if root else records.default_root().with_name("bench")
+    path = root / f"{record['bench']}-{record['recipe']['model']}-{device}.json"
+    checkpoint.write(path, records.dumps(record).encode())
+    return path

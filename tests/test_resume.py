@@ -1,0 +1,430 @@
+"""Training that can be interrupted: nothing is lost, nothing is done twice, nothing is silent."""
+
+import errno
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+
+import kill
+import pytest
+import torch
+
+from padam import data, models, optim, recipes, records, training
+from padam.training import checkpoint, engine, provenance, run
+
+ID = "cifar10/vgg16/padam"
+
+
+@pytest.fixture(scope="module")
+def few():
+    """400 digits to train on and 100 to test, so that an epoch takes a moment."""
+    digits = data.load("mnist5k")
+    return digits._replace(train=tuple(part[::10] for part in digits.train), test=tuple(p[::10] for p in digits.test))
+
+
+@pytest.fixture
+def quick(few, monkeypatch):
+    """Train a quick recipe on the few digits: train(out, **options); its optimizer steps are counted in `steps`."""
+    steps = []
+    update = engine.Trainer.update
+    monkeypatch.setattr(run.datasets, "load", lambda name, root=None: few)
+    monkeypatch.setattr(engine.Trainer, "update", lambda self: (steps.append(self.epoch), update(self)))
+
+    def train(out, id=ID, **options):
+        return training.train(recipes.get(id, "quick"), 0, out, device="cpu", threads=1, **options)
+
+    train.steps = steps
+    return train
+
+
+def _folder(out, id=ID):
+    return records.path(recipes.get(id, "quick"), 0, out).with_suffix("")
+
+
+def _weights(out):
+    return checkpoint.load(_folder(out))["trainer"]["model"]
+
+
+def _untimed(record):
+    history = {key: value for key, value in record["history"].items() if key != "seconds"}
+    return {k: v for k, v in record.items() if k not in ("started", "finished")} | {"history": history}
+
+
+def _same(one, other):
+    return all(torch.equal(one[key], other[key]) for key in one) and one.keys() == other.keys()
+
+
+def _crash_at(monkeypatch, step):
+    """The process dies, so to speak, in the middle of the step-th optimizer step from now."""
+    count = iter(range(1, 10**9))
+    update = engine.Trainer.update
+
+    def dying(self):
+        if next(count) == step:
+            raise SystemError("power cut")
+        update(self)
+
+    monkeypatch.setattr(engine.Trainer, "update", dying)
+    return update
+
+
+def test_killed_at_random_moments_it_ends_in_the_same_weights(tmp_path):
+    """The short version of kill.py: real processes, real SIGKILLs."""
+    fallen, _ = kill.siege("ptb/lstm2/padam", tmp_path, 3, random.Random(1))
+    assert fallen >= 1
+
+
+def test_the_same_seed_gives_the_same_record_but_for_times(quick, tmp_path):
+    one, two = quick(tmp_path / "1", keep=True), quick(tmp_path / "2", keep=True)
+    assert _untimed(one) == _untimed(two)
+    assert one["started"] != two["started"]
+    assert _same(_weights(tmp_path / "1"), _weights(tmp_path / "2"))
+    other = training.train(recipes.get(ID, "quick"), 1, tmp_path / "1", device="cpu", threads=1)
+    assert other["history"]["train_loss"] != one["history"]["train_loss"]
+
+
+def test_at_most_the_running_epoch_is_trained_again(quick, tmp_path, monkeypatch):
+    whole = quick(tmp_path / "whole", keep=True)
+    total, an_epoch = len(quick.steps), quick.steps.count(1)
+    assert total == 4 * an_epoch >= 12
+    quick.steps.clear()
+    update = _crash_at(monkeypatch, 2 * an_epoch + 2)  # in the third epoch
+    with pytest.raises(SystemError):
+        quick(tmp_path / "cut")
+    monkeypatch.setattr(engine.Trainer, "update", update)
+    resumed = quick(tmp_path / "cut", keep=True)
+    assert len(quick.steps) == total + 1
+    assert quick.steps.count(1) == quick.steps.count(2) == an_epoch
+    assert _untimed(resumed) == _untimed(whole)
+    assert _same(_weights(tmp_path / "whole"), _weights(tmp_path / "cut"))
+
+
+def test_a_finished_run_is_not_trained_again_and_its_record_not_touched(quick, tmp_path):
+    first = quick(tmp_path)
+    path = records.path(recipes.get(ID, "quick"), 0, tmp_path)
+    before, steps = path.read_bytes(), len(quick.steps)
+    assert quick(tmp_path) == first == json.loads(before)
+    assert (path.read_bytes(), len(quick.steps)) == (before, steps)
+    assert sorted(p.name for p in path.parent.iterdir()) == ["seed0.json"]  # no checkpoint, no lock
+
+
+def test_crops_go_on_where_they_were(few):
+    """The generators of the shuffle and of the crops are part of the state."""
+
+    def trainer():
+        network = models.build("convnet-bn-w8", seed=0)
+        pictures = few._replace(shift=4, flip=True)
+        return engine.Trainer(network, pictures, optim.build("sgdm", network.parameters(), lr=0.1), seed=3)
+
+    one, two = trainer(), trainer()
+    one.run_epoch()
+    state = one.state_dict()
+    state = json.loads(json.dumps(state["epoch"])) and {key: _copied(value) for key, value in state.items()}
+    rows = [one.run_epoch() for _ in range(2)]
+    two.load_state_dict(state)
+    again = [two.run_epoch() for _ in range(2)]
+    assert [row["train_loss"] for row in rows] == [row["train_loss"] for row in again]
+    assert _same(one.model.state_dict(), two.model.state_dict())
+
+
+def _copied(value):
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    if isinstance(value, dict):
+        return type(value)((key, _copied(part)) for key, part in value.items())
+    return [_copied(part) for part in value] if isinstance(value, list) else value
+
+
+def test_training_leaves_the_process_as_it_was(quick, tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    threads, handler = torch.get_num_threads(), signal.getsignal(signal.SIGINT)
+    quick(tmp_path)
+    assert torch.equal(torch.rand(3), expected)
+    assert (torch.get_num_threads(), signal.getsignal(signal.SIGINT)) == (threads, handler)
+
+
+# --- stopped on request
+
+
+def test_ctrl_c_finishes_the_epoch_and_says_how_to_go_on(quick, tmp_path, monkeypatch, capsys):
+    train_epoch = engine.Trainer.train_epoch
+
+    def interrupted(self):
+        if self.epoch == 2:
+            signal.raise_signal(signal.SIGINT)
+        return train_epoch(self)
+
+    monkeypatch.setattr(engine.Trainer, "train_epoch", interrupted)
+    with pytest.raises(training.Stopped, match="after epoch 2 of 4; the same command goes on") as stop:
+        quick(tmp_path)
+    assert stop.value.interrupted
+    assert "Finishing this epoch" in capsys.readouterr().err
+    assert checkpoint.found(_folder(tmp_path))[0][0] == 2
+    assert quick(tmp_path)["history"]["epoch"] == [1, 2, 3, 4]
+    assert quick.steps.count(2) == quick.steps.count(1)
+
+
+def test_a_second_ctrl_c_stops_at_once_and_loses_that_epoch_only(quick, tmp_path, monkeypatch):
+    update = engine.Trainer.update
+
+    def impatient(self):
+        if self.epoch == 3:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        update(self)
+
+    monkeypatch.setattr(engine.Trainer, "update", impatient)
+    with pytest.raises(training.Stopped, match="at once: the epoch that was running will be trained again"):
+        quick(tmp_path)
+    assert checkpoint.found(_folder(tmp_path))[0][0] == 2
+    monkeypatch.setattr(engine.Trainer, "update", update)
+    assert quick(tmp_path)["epochs_run"] == 4
+
+
+def test_a_budget_stops_before_it_is_spent(quick, tmp_path, monkeypatch):
+    whole = quick(tmp_path / "whole")
+    clock = [0.0]
+    run_epoch = engine.Trainer.run_epoch
+
+    def an_epoch_of_a_minute(self):
+        clock[0] += 60
+        return run_epoch(self) | {"seconds": 60.0}
+
+    monkeypatch.setattr(engine.Trainer, "run_epoch", an_epoch_of_a_minute)
+    monkeypatch.setattr(run.time, "monotonic", lambda: clock[0])
+    with pytest.raises(training.Stopped, match="before the budget of 3 min 5 s is spent after epoch 2 of 4") as stop:
+        quick(tmp_path / "cut", budget=185)
+    assert (clock[0], stop.value.interrupted) == (120, False)
+    assert _untimed(quick(tmp_path / "cut")) == _untimed(whole)
+
+
+# --- faults
+
+
+def test_a_run_that_diverges_is_a_record_not_a_crash(quick, tmp_path, monkeypatch):
+    train_epoch = engine.Trainer.train_epoch
+
+    def poisoned(self):
+        if self.epoch == 3:
+            with torch.no_grad():
+                next(self.model.parameters()).fill_(float("nan"))
+        return train_epoch(self)
+
+    monkeypatch.setattr(engine.Trainer, "train_epoch", poisoned)
+    record = quick(tmp_path)
+    assert record["outcome"] == {"status": "diverged", "epoch": 3}
+    assert (record["epochs_run"], record["epochs_planned"]) == (3, 4)
+    assert record["history"]["train_loss"][2] is None is record["final"]["train_loss"]
+    assert record["history"]["train_loss"][1] is not None
+    assert records.read(records.path(recipes.get(ID, "quick"), 0, tmp_path)) == record
+
+
+def _stopped_after(quick, out, epochs, monkeypatch):
+    """Train so many epochs, then stop: checkpoints are left."""
+    run_epoch = engine.Trainer.run_epoch
+
+    def stopping(self):
+        if self.epoch == epochs:
+            raise SystemError("stop here")
+        return run_epoch(self)
+
+    monkeypatch.setattr(engine.Trainer, "run_epoch", stopping)
+    with pytest.raises(SystemError):
+        quick(out)
+    monkeypatch.setattr(engine.Trainer, "run_epoch", run_epoch)
+
+
+def test_two_checkpoints_are_kept_and_they_load_as_weights_only(quick, tmp_path, monkeypatch):
+    _stopped_after(quick, tmp_path, 3, monkeypatch)
+    found = checkpoint.found(_folder(tmp_path))
+    assert [epoch for epoch, _ in found] == [3, 2]
+    state = torch.load(found[0][1], weights_only=True)
+    assert state["recipe"] == recipes.get(ID, "quick").values()
+    assert {"model", "optimizer", "order", "augmentation", "cpu", "epoch"} <= set(state["trainer"])
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_serves(quick, tmp_path, monkeypatch):
+    whole = quick(tmp_path / "whole", keep=True)
+    _stopped_after(quick, tmp_path, 3, monkeypatch)
+    newest = checkpoint.found(_folder(tmp_path))[0][1]
+    raw = bytearray(newest.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    newest.write_bytes(raw)
+    with pytest.warns(UserWarning, match="is damaged .* set aside as .*damaged, and the one before it is taken"):
+        resumed = quick(tmp_path, keep=True)
+    assert _untimed(resumed) == _untimed(whole)
+    assert _same(_weights(tmp_path / "whole"), _weights(tmp_path))
+
+
+def test_when_both_checkpoints_are_damaged_it_says_what_to_do(quick, tmp_path, monkeypatch):
+    _stopped_after(quick, tmp_path, 3, monkeypatch)
+    for _, path in checkpoint.found(_folder(tmp_path)):
+        path.write_bytes(path.read_bytes()[:1000])
+    with (
+        pytest.warns(UserWarning, match="is damaged"),
+        pytest.raises(ValueError, match="no checkpoint in .* is whole.*Remove that folder to start it again"),
+    ):
+        quick(tmp_path)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_a_full_or_read_only_disk_during_a_checkpoint_loses_nothing(quick, tmp_path, monkeypatch, code):
+    whole = quick(tmp_path / "whole")
+    fsync, calls = os.fsync, iter(range(100))
+
+    def failing(descriptor):
+        if next(calls) == 4:  # the third checkpoint's file: each syncs its file and its folder
+            raise OSError(code, os.strerror(code))
+        return fsync(descriptor)
+
+    monkeypatch.setattr(checkpoint.os, "fsync", failing)
+    with pytest.raises(OSError, match="epoch-00003.*cannot be written .*What was there before is untouched"):
+        quick(tmp_path / "cut")
+    folder = _folder(tmp_path / "cut")
+    assert [epoch for epoch, _ in checkpoint.found(folder)] == [2, 1]
+    assert not list(folder.glob(".*"))
+    monkeypatch.setattr(checkpoint.os, "fsync", fsync)
+    assert _untimed(quick(tmp_path / "cut")) == _untimed(whole)
+
+
+def test_a_real_limit_on_the_size_of_files_leaves_nothing_half_written(tmp_path):
+    """RLIMIT_FSIZE stands in for a full disk: the write itself fails in the middle."""
+
+    def limited():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    code = """
+        import sys, torch
+        from padam.training import checkpoint
+        checkpoint.save(sys.argv[1], 1, {"x": torch.zeros(10)})
+        try:
+            checkpoint.save(sys.argv[1], 2, {"x": torch.zeros(10**6)})
+        except OSError as error:
+            print("said:", error)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limited, check=True)
+    assert "cannot be written (File too large)" in done.stdout
+    assert [epoch for epoch, _ in checkpoint.found(tmp_path)] == [1]
+    assert len(list(tmp_path.iterdir())) == 1
+    assert checkpoint.load(tmp_path)["x"].shape == (10,)
+
+
+def test_a_full_disk_at_the_record_keeps_the_last_checkpoint(quick, tmp_path, monkeypatch):
+    write = checkpoint.write
+
+    def failing(path, raw, exclusive=False):
+        if path.suffix == ".json":
+            raise OSError(errno.ENOSPC, f"{path} cannot be written")
+        write(path, raw, exclusive)
+
+    monkeypatch.setattr(checkpoint, "write", failing)
+    with pytest.raises(OSError, match="json cannot be written"):
+        quick(tmp_path)
+    steps = len(quick.steps)
+    monkeypatch.setattr(checkpoint, "write", write)
+    assert quick(tmp_path)["epochs_run"] == 4
+    assert len(quick.steps) == steps  # nothing was trained again
+
+
+def test_two_processes_cannot_train_one_run(quick, tmp_path):
+    with checkpoint.locked(_folder(tmp_path)):
+        assert checkpoint.running(_folder(tmp_path))
+        with pytest.raises(training.Busy, match=f"another process .process {os.getpid()}. is training the run in"):
+            quick(tmp_path)
+    assert not checkpoint.running(_folder(tmp_path))
+    assert quick(tmp_path)["epochs_run"] == 4
+
+
+def test_a_record_is_never_overwritten(tmp_path):
+    path = tmp_path / "seed0.json"
+    checkpoint.write(path, b"first", exclusive=True)
+    with pytest.raises(FileExistsError, match=r"seed0.json is there already and is not overwritten"):
+        checkpoint.write(path, b"second", exclusive=True)
+    assert path.read_bytes() == b"first"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_another_recipes_record_is_not_taken_for_this_one(quick, tmp_path):
+    quick(tmp_path, id="cifar100/vgg16/padam")  # the quick profile trains both on digits
+    with pytest.raises(ValueError, match="record of another recipe .id is cifar100/vgg16/padam there and cifar10"):
+        quick(tmp_path)
+
+
+def test_a_changed_recipe_is_refused_with_what_changed(quick, tmp_path, monkeypatch):
+    _stopped_after(quick, tmp_path, 2, monkeypatch)
+    get = recipes.get
+
+    def changed(id, profile):
+        recipe = get(id, profile)
+        return type(recipe)(**{**vars(recipe), "batch_size": 64})
+
+    monkeypatch.setattr(recipes, "get", changed)
+    with pytest.raises(
+        ValueError, match="the recipe changed since the checkpoint .*batch_size is 128 there and 64 here"
+    ):
+        quick(tmp_path)
+    monkeypatch.setattr(recipes, "get", get)
+    assert quick(tmp_path)["epochs_run"] == 4
+
+
+def test_changed_data_are_refused(quick, few, tmp_path, monkeypatch):
+    _stopped_after(quick, tmp_path, 2, monkeypatch)
+    pictures = few.train[0].clone()
+    pictures[7, 0, 3, 3] ^= 1
+    monkeypatch.setattr(run.datasets, "load", lambda name, root=None: few._replace(train=(pictures, few.train[1])))
+    with pytest.raises(ValueError, match="the data changed since the checkpoint .*sha256 is"):
+        quick(tmp_path)
+
+
+def test_another_number_of_threads_is_refused_and_the_old_one_restored(quick, tmp_path, monkeypatch):
+    _stopped_after(quick, tmp_path, 2, monkeypatch)
+    recipe = recipes.get(ID, "quick")
+    with pytest.raises(ValueError, match="settings changed .*threads is 1 there and 2 here"):
+        training.train(recipe, 0, tmp_path, device="cpu", threads=2)
+    torch.set_num_threads(2)
+    try:
+        assert training.train(recipe, 0, tmp_path, device="cpu")["threads"] == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_changed_code_warns_and_the_record_lists_both(quick, tmp_path, monkeypatch):
+    _stopped_after(quick, tmp_path, 2, monkeypatch)
+    before = provenance.source_hash()
+    monkeypatch.setattr(provenance, "source_hash", lambda: "0" * 64)
+    with pytest.warns(UserWarning, match="the code changed since the checkpoint"):
+        record = quick(tmp_path)
+    assert record["source_hash"] == [before, "0" * 64]
+
+
+def test_a_run_that_moved_lists_its_devices(quick, tmp_path, monkeypatch):
+    _stopped_after(quick, tmp_path, 2, monkeypatch)
+    here = provenance.device_name(torch.device("cpu"))
+    monkeypatch.setattr(provenance, "device_name", lambda device: "Another processor")
+    assert quick(tmp_path)["device"] == f"{here}, Another processor"
+
+
+def test_leftovers_of_a_killed_writer_are_swept(quick, tmp_path, monkeypatch):
+    _stopped_after(quick, tmp_path, 2, monkeypatch)
+    folder = _folder(tmp_path)
+    shutil.copy(checkpoint.found(folder)[0][1], folder / ".epoch-00003-0123456789abcdef.pt.1.part")
+    quick(tmp_path, keep=True)
+    assert not list(folder.glob(".*.part"))
+
+
+def test_half_precision_is_for_cuda(quick, tmp_path):
+    with pytest.raises(ValueError, match="bf16 is for CUDA; on cpu it would only be slower. Use fp32 or auto"):
+        quick(tmp_path, precision="bf16")
+    with pytest.raises(ValueError, match="no precision is called 'fp8'; there are auto, fp32, bf16, fp16"):
+        quick(tmp_path, precision="fp8")

@@ -228,7 +228,8 @@ def test_the_bar_counts_epochs_where_somebody_watches(few, monkeypatch, capsys):
     _fit(few, epochs=2, label="padam")
     shown = capsys.readouterr()
     assert "padam" in shown.err
-    assert "2/2" in shown.err
+    assert "8/8" in shown.err  # steps: 400 digits, four batches an epoch
+    assert "epoch 2 of 2" in shown.err
     assert "test error" in shown.err
     assert shown.out == ""
 

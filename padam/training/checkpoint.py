@@ -101,7 +101,7 @@ def load(folder):
     for _, path in there:
         raw = path.read_bytes()
         if _digest(raw) == _NAME.fullmatch(path.name)[2]:
-            return torch.load(io.BytesIO(raw), weights_only=True)
+            return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
         path.rename(path.with_suffix(".damaged"))
         warnings.warn(
             f"the checkpoint {path} is damaged (its bytes differ from when they were written); it was set aside as "
@@ -131,8 +131,12 @@ def locked(folder):
     Raises `Busy` if another process holds it. Where the file system cannot lock, a warning says so.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "a+") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / "lock", "a+")  # noqa: SIM115
+    except OSError as error:
+        raise OSError(error.errno, f"{folder} cannot be written ({error.strerror}); choose another --out") from error
+    with file:
         if not _acquire(file):
             file.seek(0)
             raise Busy(

@@ -37,7 +37,7 @@ class Trainer:
         self.order = torch.Generator().manual_seed(seed)
         self.augmentation = torch.Generator().manual_seed(_AUGMENTATION + seed)
         self.capture, self.captured, self.captured_lr = capture, None, None
-        self.epoch = 0
+        self.epoch, self.tick = 0, lambda: None  # tick is called after every step
 
     def run_epoch(self):
         """Train on everything once, evaluate, and return the epoch's row of the history."""
@@ -65,6 +65,7 @@ class Trainer:
             loss_sum += loss.detach() * count
             wrong += errors
             seen += count
+            self.tick()
         return {"train_loss": loss_sum.item() / seen, "train_error": wrong.item() / seen}
 
     def _step(self, batch):

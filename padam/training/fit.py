@@ -34,7 +34,7 @@ def fit(model, data, optimizer, *, epochs, batch_size=128, milestones=(), gamma=
     """
     trainer = Trainer(model, data, optimizer, batch_size=batch_size, milestones=milestones, gamma=gamma, seed=seed)
     history, status = {}, "finished"
-    with flushed_denormals(), bar(total=epochs, label=label) as progress:
+    with flushed_denormals(), bar(trainer, epochs, label) as progress:
         for _ in range(epochs):
             row = trainer.run_epoch()
             for key, value in row.items():

@@ -20,29 +20,32 @@ def said(row):
 
 
 @contextlib.contextmanager
-def bar(total, label="", done=0, lines=False):
-    """Yield a function that takes an epoch's row and shows it, with rate and time left; everything goes to stderr.
+def bar(trainer, epochs, label="", lines=False):
+    """Show a trainer's steps, their rate and the time left, on stderr; yield a function that takes an epoch's row.
 
     Args:
-        total, done: epochs in all, and those already run by an earlier process.
+        trainer: `padam.training.engine.Trainer`, which may have trained some epochs already.
+        epochs: how many there will be in all.
         label: shown beside it.
         lines: where no bar would be seen, print a line an epoch instead (unless PADAM_PROGRESS is 0).
     """
     from tqdm import tqdm
 
-    lines = lines and not watched() and os.environ.get("PADAM_PROGRESS") != "0"
-    with tqdm(total=total, initial=done, desc=label or None, unit="epoch", disable=not watched(), leave=False) as shown:
+    seen, steps = watched(), trainer.task.steps
+    lines = lines and not seen and os.environ.get("PADAM_PROGRESS") != "0"
+    begun = {"total": steps * epochs, "initial": steps * trainer.epoch, "desc": label or None, "unit": "step"}
+    with tqdm(**begun, disable=not seen, leave=False) as shown:
 
         def advance(row):
-            shown.set_postfix_str(said(row))
-            shown.update()
+            shown.set_postfix_str(f"epoch {row['epoch']} of {epochs}: {said(row)}")
             if lines:
-                left = row["seconds"] * (total - row["epoch"])
-                where = f"{label + ': ' if label else ''}epoch {row['epoch']} of {total}"
+                left = row["seconds"] * (epochs - row["epoch"])
+                where = f"{label + ': ' if label else ''}epoch {row['epoch']} of {epochs}"
                 tqdm.write(
                     f"{where}, {said(row)}, {row['seconds']:.1f} s, about {duration(left)} left", file=sys.stderr
                 )
 
+        trainer.tick = shown.update
         yield advance
 
 

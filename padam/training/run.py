@@ -13,7 +13,7 @@ from padam.training import checkpoint, provenance
 from padam.training import precision as formats
 from padam.training.engine import Trainer, diverged, flushed_denormals
 from padam.training.progress import bar, duration
-from padam.training.stopping import Signals, Stopped, large_blocks_stay
+from padam.training.stopping import Signals, Stopped, deterministic, large_blocks_stay
 
 # What a recipe's optimizer is called in the catalog, where that differs: Amsgrad runs as torch's Adam(amsgrad=True).
 BUILT_AS = {"amsgrad": "adam"}
@@ -51,7 +51,9 @@ def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto",
         return _existing(path, recipe, keep)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     folder, threads_before = path.with_suffix(""), torch.get_num_threads()
-    with checkpoint.locked(folder), torch.random.fork_rng(), flushed_denormals():
+    with checkpoint.locked(folder), torch.random.fork_rng(), flushed_denormals(), deterministic(device):
+        if path.exists():  # another process finished it before we had the lock
+            return _existing(path, recipe, keep)
         try:
             run = _Run(recipe, seed, path, datasets.load(recipe.dataset, data), device, precision, threads, capture)
             record = run.to_the_end(budget, begun)
@@ -89,8 +91,10 @@ class _Run:
     def __init__(self, recipe, seed, path, data, device, precision, threads, capture):
         self.recipe, self.seed, self.path, self.folder = recipe, seed, path, path.with_suffix("")
         self.data = datasets.split(data, recipe.train_size, recipe.holdout) if hasattr(data, "std") else data
+        if capture and (device.type != "cuda" or isinstance(self.data, datasets.Text)):
+            raise ValueError("capture is for pictures on CUDA: texts and CPUs train eagerly.")
         saved = checkpoint.load(self.folder)
-        _deterministic(device)
+        large_blocks_stay()
         torch.set_num_threads(threads or (saved or {}).get("threads") or torch.get_num_threads())
         self.trainer = self._trainer(device, formats.choose(precision, device), capture)
         source = provenance.source_hash()
@@ -112,7 +116,7 @@ class _Run:
             model = models.build(recipe.model, classes, self.data.train[0].shape[-1])
         model.to(device, memory_format=torch.channels_last)
         name, options = BUILT_AS.get(recipe.optimizer, recipe.optimizer), dict(recipe.hyper)
-        if capture and device.type == "cuda" and name != "sgdm":
+        if capture and name != "sgdm":
             options["capturable"] = True
         return Trainer(
             model, self.data, optim.build(name, model.parameters(), **options), batch_size=recipe.batch_size,
@@ -150,7 +154,7 @@ class _Run:
         """Train what is left and return the record; raises `Stopped` before `budget` seconds after `begun`."""
         saved_at, cost = time.monotonic(), 0.0
         label = f"{self.recipe.id}, seed {self.seed}"
-        with Signals() as signals, bar(self.recipe.epochs, label, self.trainer.epoch, lines=True) as progress:
+        with Signals() as signals, bar(self.trainer, self.recipe.epochs, label, lines=True) as progress:
             while self.trainer.epoch < self.recipe.epochs and self.state["status"] != "diverged":
                 spent, last = time.monotonic() - begun, self.state["history"].get("seconds", [0.0])[-1]
                 if signals.asked or (budget is not None and spent + 1.1 * last > budget):
@@ -201,18 +205,6 @@ class _Run:
             "versions": provenance.versions(), "commit": provenance.commit(), "source_hash": state["sources"],
             "data_sha256": state["data"], "started": state["started"], "finished": now(),
         }  # fmt: skip
-
-
-def _deterministic(device):
-    """The same bits every time: what has no deterministic form warns. No GPU has measured what it costs yet."""
-    large_blocks_stay()
-    if device.type == "cuda":
-        import os
-
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cudnn.deterministic = True
-        torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def now():

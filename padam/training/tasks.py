@@ -22,6 +22,7 @@ class ImageTask:
         self.labels = data.train[1].to(device)
         self.parts = {"test": data.test, "valid": data.valid} if data.valid else {"test": data.test}
         self.parts = {name: tuple(part.to(device) for part in pair) for name, pair in self.parts.items()}
+        self.steps = -(-len(self.labels) // batch_size)  # of an epoch
 
     def _normalised(self, images):
         images = images.to(torch.float32, memory_format=torch.channels_last)
@@ -71,6 +72,7 @@ class TextTask:
     def __init__(self, data, batch_size, bptt=35, device="cpu"):
         self.batch_size, self.bptt, self.device, self.state = batch_size, bptt, torch.device(device), None
         self.train, self.parts = data.train.to(device), {"test": data.test.to(device)}
+        self.steps = -(-(len(self.train) // batch_size - 1) // bptt)  # of an epoch
 
     def _windows(self, tokens, columns):
         """(inputs, targets), each (up to bptt, columns), in reading order; tokens beyond the last full row are left."""

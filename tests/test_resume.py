@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from padam import data, models, optim, recipes, records, training
-from padam.training import checkpoint, engine, provenance, run
+from padam.training import checkpoint, engine, provenance, run, stopping
 
 ID = "cifar10/vgg16/padam"
 
@@ -343,6 +343,49 @@ def test_two_processes_cannot_train_one_run(quick, tmp_path):
             quick(tmp_path)
     assert not checkpoint.running(_folder(tmp_path))
     assert quick(tmp_path)["epochs_run"] == 4
+
+
+def test_a_lock_whose_file_is_gone_is_no_lock(quick, tmp_path, monkeypatch):
+    """Another process finished between our opening the file and our taking the lock."""
+    acquire = checkpoint._acquire
+    monkeypatch.setattr(checkpoint, "_acquire", lambda file: (acquire(file), os.unlink(file.name))[0])
+    with pytest.raises(training.Busy, match="another process"):
+        quick(tmp_path)
+
+
+def test_what_cannot_begin_leaves_nothing_behind(quick, tmp_path, monkeypatch):
+    def missing(name, root=None):
+        raise FileNotFoundError("no data here")
+
+    monkeypatch.setattr(run.datasets, "load", missing)
+    with pytest.raises(FileNotFoundError, match="no data here"):
+        quick(tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_said(quick, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OSError, match="cannot be written .*; choose another --out"):
+        quick(tmp_path / "out")
+
+
+def test_capture_is_refused_where_it_cannot_be(quick, tmp_path):
+    with pytest.raises(ValueError, match="capture is for pictures on CUDA"):
+        quick(tmp_path, capture=True)
+
+
+def test_cuda_is_made_deterministic_and_left_as_it_was(monkeypatch):
+    """What it sets can be looked at without a GPU."""
+    cudnn = torch.backends.cudnn
+    monkeypatch.setattr(cudnn, "benchmark", True)
+    with stopping.deterministic(torch.device("cuda")):
+        assert (cudnn.benchmark, cudnn.deterministic) == (False, True)
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert (cudnn.benchmark, cudnn.deterministic) == (True, False)
+    assert not torch.are_deterministic_algorithms_enabled()
+    with stopping.deterministic(torch.device("cpu")):
+        assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_record_is_never_overwritten(tmp_path):

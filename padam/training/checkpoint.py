@@ -120,8 +120,13 @@ def remove(folder):
     folder = Path(folder)
     for path in (*folder.glob("epoch-*"), *folder.glob(".*.part"), folder / "lock"):
         path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        folder.rmdir()
+    with contextlib.suppress(OSError):  # and those above it, as far as they are empty
+        for place in (folder, *folder.parents[:3]):
+            place.rmdir()
+
+
+def _same_file(file, path):
+    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
 
 
 @contextlib.contextmanager
@@ -137,7 +142,8 @@ def locked(folder):
     except OSError as error:
         raise OSError(error.errno, f"{folder} cannot be written ({error.strerror}); choose another --out") from error
     with file:
-        if not _acquire(file):
+        # A lock whose file another process has removed meanwhile is no lock.
+        if not _acquire(file) or not _same_file(file, folder / "lock"):
             file.seek(0)
             raise Busy(
                 f"another process ({file.read().strip() or 'unknown'}) is training the run in {folder}. Wait for it, "
@@ -148,7 +154,11 @@ def locked(folder):
         file.flush()
         for leftover in folder.glob(".*.part"):
             leftover.unlink()
-        yield
+        try:
+            yield
+        finally:
+            if not any(folder.glob("epoch-*")):
+                remove(folder)
 
 
 def running(folder):

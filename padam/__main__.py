@@ -1,8 +1,11 @@
 """`python -m padam`: see `padam.cli`."""
 
+import os
+import signal
 import time
 
 _BEGUN = time.monotonic()  # loading torch takes seconds, and a budget counts them
+signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # while it loads, Ctrl-C ends it without a traceback
 
 from padam.cli import main  # noqa: E402
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from padam import recipes, reproduce
-from padam.training.progress import duration
+from padam.training.progress import said
 
 _EPILOG = (
     "Records lie under --out by data set, model, optimizer and seed; a run that was interrupted goes on when the same "
@@ -25,16 +25,18 @@ app.add_typer(bench, name="bench")
 _out = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
 
 _clock = {"begun": time.monotonic()}
-_SUFFIX = {"s": 1, "m": 60, "h": 3600}
 
 
 def seconds(text):
     """ "90s", "25m", "1h30m", "1.5h" or plain seconds -> seconds. Raises typer.BadParameter for anything else."""
     if text is None:
         return None
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    total = sum(float(number) * _SUFFIX.get(unit, 1) for number, unit in parts)
-    if "".join(number + unit for number, unit in parts) != text or total <= 0:
+    number = r"(\d+(?:\.\d+)?)"
+    found = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s)?", text) or re.fullmatch(rf"()(){number}", text)
+    total = (
+        sum(float(part or 0) * unit for part, unit in zip(found.groups(), (3600, 60, 1), strict=True)) if found else 0
+    )
+    if total <= 0:
         raise typer.BadParameter(f"{text!r} is no time; write 90s, 25m, 1h30m or 600 (seconds).")
     return total
 
@@ -65,6 +67,7 @@ def _device(text):
 Id = Annotated[str, typer.Argument(metavar="ID", help="dataset/model/optimizer[-variant], as `list` shows them.")]
 Profile = Annotated[str | None, typer.Option(callback=_profile, metavar="quick|small|full",
     help="How large; default $PADAM_PROFILE, else quick.")]  # fmt: skip
+Seeds = Annotated[int, typer.Option(min=1, help="How many seeds of each, from 0.")]
 Out = Annotated[Path | None, typer.Option(
     help="Folder of the records; default padam/records/runs in a checkout, else ./padam-runs.")]  # fmt: skip
 Data = Annotated[Path | None, typer.Option(help="Folder of the data sets; default $PADAM_DATA, else data.")]
@@ -127,13 +130,15 @@ def train(
     Ends with 0 when the record is there, 3 when the budget was spent before, 4 when another process is at it, 130 after
     Ctrl-C, 1 on an error.
 
-    Examples: python -m padam train cifar10/vgg16/padam
-    |  python -m padam train cifar10/vgg16/padam --profile small --threads 1 --budget 25m
+    \b
+    Examples:
+      python -m padam train cifar10/vgg16/padam
+      python -m padam train cifar10/vgg16/padam --profile small --budget 25m
     """
     recipe, limit = _recipe(id, profile), _left_of(budget)
     cell = _asked(reproduce.look, recipe, seed, out)
     if plan:
-        typer.echo(_told(cell))
+        typer.echo(reproduce.told(cell))
         return
     from padam import training
 
@@ -150,33 +155,37 @@ def train(
         raise typer.Exit(reproduce.BUSY) from error
     except (ValueError, OSError, ModuleNotFoundError) as error:
         _fail(error)
-    end = "diverged" if record["outcome"]["status"] == "diverged" else "finished"
-    final = {key: value for key, value in record["final"].items() if key not in ("epoch", "lr")}
-    said = ", ".join(f"{key} {value}" for key, value in final.items())
-    typer.echo(f"{cell.label}: {end} after epoch {record['epochs_run']}: {said}\n{cell.path}")
+    diverged = record["outcome"]["status"] == "diverged"
+    end = f"diverged in epoch {record['epochs_run']}" if diverged else f"finished: {said(record['final'])}"
+    typer.echo(f"{cell.label}: {end}\n{cell.path}")
 
 
 @app.command("reproduce")
 def reproduce_(
     what: Annotated[str, typer.Argument(metavar="|".join(recipes.TABLES), help="A table or figure of the paper.")],
-    profile: Profile = None, seeds: Annotated[int, typer.Option(min=1, help="How many seeds of each, from 0.")] = 3,
+    profile: Profile = None, seeds: Seeds = 3,
     jobs: Annotated[int, typer.Option(min=1, help="Processes at a time; on a CPU each has one thread then.")] = 1,
     out: Out = None, data: Data = None, device: Device = None, precision: Precision = "auto", threads: Threads = None,
     budget: Budget = None, plan: Plan = False, capture: Capture = False,
 ):  # fmt: skip
     """Fill the missing records of a table, most wanted first. Stop it at will; the same command goes on.
 
+    Ends with 0 when all records are there, 3 when the budget ends before, 130 after Ctrl-C, 1 if a run fails.
+
     Example: python -m padam reproduce table1 --profile small --jobs 2 --budget 25m
     """
     found, limit = _asked(reproduce.cells, what, profile, seeds, out), _left_of(budget)
     todo = [cell for cell in found if cell.state in ("missing", "begun")]
     there = sum(cell.state in ("filled", "diverged") for cell in found)
+    elsewhere = len(found) - there - len(todo)
+    running = f", {elsewhere} running elsewhere" if elsewhere else ""
     typer.echo(
-        f"{what}: {there} of {len(found)} records are there, {len(todo)} to do, {jobs} at a time{_left(found, jobs)}."
+        f"{what}: {there} of {len(found)} records are there{running}, {len(todo)} to do, {jobs} at a time"
+        f"{reproduce.time_left(found, jobs)}."
     )
     if plan:
         for cell in found:
-            typer.echo(f"  {_told(cell)}")
+            typer.echo(f"  {reproduce.told(cell)}")
         return
     given = {"--out": out, "--data": data, "--device": device, "--precision": precision}
     given["--threads"] = threads or (1 if jobs > 1 else None)
@@ -190,13 +199,17 @@ def reproduce_(
     for cell, status in failed:
         typer.echo(f"{cell.label}: failed, with exit status {status}.", err=True)
     rest = f"{len(todo) - done} still to do; the same command goes on" if len(todo) > done else "nothing left to do"
+    if todo and limit is not None and not ended:
+        rest += f" (the budget has no {reproduce.START} s left, which a run takes to begin)"
     typer.echo(f"{what}: {done} more recorded, {rest}{', once the error is mended' if failed else ''}.")
     if failed or queue.interrupted or any(status == reproduce.INTERRUPTED for _, status in ended):
         raise typer.Exit(1 if failed else reproduce.INTERRUPTED)
+    if len(todo) > done:
+        raise typer.Exit(reproduce.STOPPED)
 
 
 @app.command()
-def status(profile: Profile = None, seeds: Annotated[int, typer.Option(min=1)] = 3, out: Out = None):
+def status(profile: Profile = None, seeds: Seeds = 3, out: Out = None):
     """Every table of the paper with its cells: records there, diverged, running, begun, missing.
 
     Example: python -m padam status --profile small
@@ -208,9 +221,10 @@ def status(profile: Profile = None, seeds: Annotated[int, typer.Option(min=1)] =
             row, _, column = cell.recipe.id.rpartition("/")
             rows.setdefault(row, {}).setdefault(column, []).append(cell)
         columns = list(next(iter(rows.values())))
-        table = Table(what, *columns, title_justify="left", box=None, title=f"{what}, {profile}, {seeds} seeds")
+        heading = f"{what}, {profile}, {seeds} seed{'s' * (seeds > 1)}"
+        table = Table("", *columns, title_justify="left", box=None, title=heading)
         for row, by_column in rows.items():
-            table.add_row(row, *(_summary(by_column[column]) for column in columns))
+            table.add_row(row, *(reproduce.summary(by_column[column]) for column in columns))
         _out.print(table, "")
     _out.print("k/n: so many seeds recorded; †: diverged; epoch a/b: begun; *: running now; -: nothing yet.")
 
@@ -244,47 +258,6 @@ def bench_train(
         f"{record['device']}, {record['precision']}, {record['examples']:,} pictures: {record['compared_with']} takes "
         f"{ratio['median']:.2f} times as long as ours ({ratio['lowest']:.2f} to {ratio['highest']:.2f})\n{path}"
     )
-
-
-def _left(cells, jobs):
-    """ ", about 7 h 12 min": what is to do, as far as records of the same networks say how long an epoch takes."""
-    known = {}
-    for cell in cells:
-        if cell.seconds:
-            known.setdefault((cell.recipe.dataset, cell.recipe.model), []).append(cell.seconds)
-    todo = [cell for cell in cells if cell.state in ("missing", "begun")]
-    epochs = [((c.recipe.dataset, c.recipe.model), c.recipe.epochs - c.epoch) for c in todo]
-    seconds = sum(sum(known[key]) / len(known[key]) * count for key, count in epochs if key in known)
-    told = sum(key in known for key, _ in epochs)
-    rest = f" for {told} of them, the others' speed is not known" if told < len(todo) else ""
-    return f", about {duration(seconds / jobs)}{rest}" if seconds else ""
-
-
-def _summary(cells):
-    """ "2/3", "1/3 †1", "epoch 34/60*", "-": how far the seeds of one cell are."""
-    there = [cell for cell in cells if cell.state in ("filled", "diverged")]
-    diverged = sum(cell.state == "diverged" for cell in there)
-    said = [f"{len(there)}/{len(cells)}"] if there else []
-    said += [f"†{diverged}"] if diverged else []
-    for cell in cells:
-        if cell.state in ("running", "begun"):
-            said.append(f"epoch {cell.epoch}/{cell.recipe.epochs}{'*' if cell.state == 'running' else ''}")
-    return " ".join(said) or "-"
-
-
-def _told(cell):
-    """A cell in a sentence, for --plan."""
-    recipe = cell.recipe
-    run = f"{recipe.model} on {recipe.dataset}, {recipe.epochs} epochs"
-    how = {
-        "filled": "is recorded",
-        "diverged": "is recorded: it diverged",
-        "running": f"is running, past epoch {cell.epoch}",
-        "begun": f"goes on from epoch {cell.epoch}",
-        "missing": "is to be trained",
-    }[cell.state]
-    took = f", {duration(cell.seconds * cell.epoch)}" if cell.seconds else ""
-    return f"{cell.label} ({run}) {how}{took}: {cell.path}"
 
 
 def _recipe(id, profile):

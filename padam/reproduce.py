@@ -11,8 +11,9 @@ from pathlib import Path
 
 from padam import recipes, records
 from padam.training import checkpoint
+from padam.training.progress import duration
 
-_START = 10  # seconds that a process takes to begin: less than that is no use
+START = 10  # seconds that a process takes to begin: less than that is no use
 FINISHED, STOPPED, BUSY, INTERRUPTED = 0, 3, 4, 130  # what `python -m padam train` ends with
 # Anything else is a failure; the last is Ctrl-C before a run has begun.
 IN_ORDER = (FINISHED, STOPPED, BUSY, INTERRUPTED, -signal.SIGINT)
@@ -57,6 +58,47 @@ def look(recipe, seed, out=None):
 def cells(what, profile, seeds=3, out=None):
     """Every `Cell` of a table or figure, most wanted first (`padam.recipes.wanted`)."""
     return [look(recipes.get(id, profile), seed, out) for id, seed in recipes.wanted(what, profile, seeds)]
+
+
+def time_left(cells, jobs):
+    """ ", about 7 h 12 min": what is to do, as far as records of the same networks say how long an epoch takes."""
+    known = {}
+    for cell in cells:
+        if cell.seconds:
+            known.setdefault((cell.recipe.dataset, cell.recipe.model), []).append(cell.seconds)
+    todo = [cell for cell in cells if cell.state in ("missing", "begun")]
+    epochs = [((c.recipe.dataset, c.recipe.model), c.recipe.epochs - c.epoch) for c in todo]
+    seconds = sum(sum(known[key]) / len(known[key]) * count for key, count in epochs if key in known)
+    told = sum(key in known for key, _ in epochs)
+    rest = f" for {told} of them, the others' speed is not known" if told < len(todo) else ""
+    return f", about {duration(seconds / jobs)}{rest}" if seconds else ""
+
+
+def summary(cells):
+    """ "2/3", "1/3 †1", "epoch 34/60*", "-": how far the seeds of one cell are."""
+    there = [cell for cell in cells if cell.state in ("filled", "diverged")]
+    diverged = sum(cell.state == "diverged" for cell in there)
+    said = [f"{len(there)}/{len(cells)}"] if there else []
+    said += [f"†{diverged}"] if diverged else []
+    for cell in cells:
+        if cell.state in ("running", "begun"):
+            said.append(f"epoch {cell.epoch}/{cell.recipe.epochs}{'*' if cell.state == 'running' else ''}")
+    return " ".join(said) or "-"
+
+
+def told(cell):
+    """A cell in a sentence, for --plan."""
+    recipe = cell.recipe
+    run = f"{recipe.model} on {recipe.dataset}, {recipe.epochs} epochs"
+    how = {
+        "filled": "is recorded",
+        "diverged": "is recorded: it diverged",
+        "running": f"is running, past epoch {cell.epoch}",
+        "begun": f"goes on from epoch {cell.epoch}",
+        "missing": "is to be trained",
+    }[cell.state]
+    took = f", {duration(cell.seconds * cell.epoch)}" if cell.seconds else ""
+    return f"{cell.label} ({run}) {how}{took}: {cell.path}"
 
 
 class Queue:
@@ -108,7 +150,7 @@ class Queue:
 
     def _next(self):
         with self.lock:
-            late = self.deadline is not None and time.monotonic() > self.deadline - _START
+            late = self.deadline is not None and time.monotonic() > self.deadline - START
             return None if self.stopped or late or not self.todo else self.todo.pop(0)
 
     def _train(self, cell):

@@ -163,10 +163,10 @@ def test_ctrl_c_finishes_the_epoch_and_says_how_to_go_on(quick, tmp_path, monkey
         return train_epoch(self)
 
     monkeypatch.setattr(engine.Trainer, "train_epoch", interrupted)
-    with pytest.raises(training.Stopped, match="after epoch 2 of 4; the same command goes on") as stop:
+    with pytest.raises(training.Stopped, match="stopped as asked after epoch 2 of 4; the same command goes on") as stop:
         quick(tmp_path)
     assert stop.value.interrupted
-    assert "Finishing this epoch" in capsys.readouterr().err
+    assert "cifar10/vgg16/padam, seed 0: finishing this epoch" in capsys.readouterr().err
     assert checkpoint.found(_folder(tmp_path))[0][0] == 2
     assert quick(tmp_path)["history"]["epoch"] == [1, 2, 3, 4]
     assert quick.steps.count(2) == quick.steps.count(1)
@@ -182,7 +182,9 @@ def test_a_second_ctrl_c_stops_at_once_and_loses_that_epoch_only(quick, tmp_path
         update(self)
 
     monkeypatch.setattr(engine.Trainer, "update", impatient)
-    with pytest.raises(training.Stopped, match="at once: the epoch that was running will be trained again"):
+    with pytest.raises(
+        training.Stopped, match="stopped at once. The same command goes on from the last epoch that was finished"
+    ):
         quick(tmp_path)
     assert checkpoint.found(_folder(tmp_path))[0][0] == 2
     monkeypatch.setattr(engine.Trainer, "update", update)
@@ -200,7 +202,7 @@ def test_a_budget_stops_before_it_is_spent(quick, tmp_path, monkeypatch):
 
     monkeypatch.setattr(engine.Trainer, "run_epoch", an_epoch_of_a_minute)
     monkeypatch.setattr(run.time, "monotonic", lambda: clock[0])
-    with pytest.raises(training.Stopped, match="before the budget of 3 min 5 s is spent after epoch 2 of 4") as stop:
+    with pytest.raises(training.Stopped, match="before its budget is spent after epoch 2 of 4") as stop:
         quick(tmp_path / "cut", budget=185)
     assert (clock[0], stop.value.interrupted) == (120, False)
     assert _untimed(quick(tmp_path / "cut")) == _untimed(whole)

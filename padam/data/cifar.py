@@ -68,8 +68,8 @@ def load(name, root):
     if missing:
         raise FileNotFoundError(
             f"{name} is not in {folder.absolute()}: {', '.join(missing)} missing. Download it: python data_scripts/"
-            f"cifar.py {name} --root {root} (or --from PATH, if you have it); or name the folder that holds it with "
-            f"PADAM_DATA. The quick profile needs no download."
+            f"cifar.py {name} --root {root} (or --from PATH, if you have it); or name the folder above it with "
+            f"--data or PADAM_DATA. The quick profile needs no download."
         )
     parts = [_read(folder, files, key) for files in (train, test)]
     return Images(*parts, torch.tensor(mean), torch.tensor(std), shift=4, flip=True)

@@ -1,8 +1,19 @@
-"""Training: a recipe to its record, or whatever optimizer is handed in."""
+"""Training: a recipe to its record, or whatever optimizer is handed in. Torch is loaded when something is used."""
 
-from padam.training.checkpoint import Busy
-from padam.training.fit import evaluate, fit
-from padam.training.run import train
-from padam.training.stopping import Stopped
+import importlib
 
-__all__ = ["Busy", "Stopped", "evaluate", "fit", "train"]
+_PLACES = {
+    "Busy": "padam.training.checkpoint",
+    "Stopped": "padam.training.stopping",
+    "evaluate": "padam.training.fit",
+    "fit": "padam.training.fit",
+    "train": "padam.training.run",
+}
+
+__all__ = [*_PLACES]
+
+
+def __getattr__(name):
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
+    raise AttributeError(f"module 'padam.training' has no attribute {name!r}")

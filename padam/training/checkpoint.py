@@ -5,10 +5,9 @@ import hashlib
 import io
 import os
 import re
+import time
 import warnings
 from pathlib import Path
-
-import torch
 
 _NAME = re.compile(r"epoch-(\d+)-([0-9a-f]{16})\.pt")
 KEPT = 2
@@ -23,6 +22,8 @@ def save(folder, epoch, state):
 
     Raises OSError (disk full, read-only) with the older checkpoints untouched and nothing half written left.
     """
+    import torch
+
     folder = Path(folder)
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -97,6 +98,8 @@ def load(folder):
     A damaged one (its bytes do not give the digest in its name) is renamed to *.damaged and said in a warning; the one
     before it serves. Raises ValueError if there are checkpoints, but none is whole.
     """
+    import torch
+
     there = found(folder)
     for _, path in there:
         raw = path.read_bytes()
@@ -143,7 +146,7 @@ def locked(folder):
         raise OSError(error.errno, f"{folder} cannot be written ({error.strerror}); choose another --out") from error
     with file:
         # A lock whose file another process has removed meanwhile is no lock.
-        if not _acquire(file) or not _same_file(file, folder / "lock"):
+        if not _patiently(file) or not _same_file(file, folder / "lock"):
             file.seek(0)
             raise Busy(
                 f"another process ({file.read().strip() or 'unknown'}) is training the run in {folder}. Wait for it, "
@@ -168,6 +171,15 @@ def running(folder):
         return False
     with open(path) as file:
         return not _acquire(file)
+
+
+def _patiently(file):
+    """Try for a moment: whoever only looks whether a run is running holds its lock that long."""
+    for _ in range(5):
+        if _acquire(file):
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def _acquire(file):

@@ -12,7 +12,7 @@ from padam.records import check
 from padam.training import checkpoint, provenance
 from padam.training import precision as formats
 from padam.training.engine import Trainer, diverged, flushed_denormals
-from padam.training.progress import bar, duration
+from padam.training.progress import bar
 from padam.training.stopping import Signals, Stopped, deterministic, large_blocks_stay
 
 # What a recipe's optimizer is called in the catalog, where that differs: Amsgrad runs as torch's Adam(amsgrad=True).
@@ -154,19 +154,21 @@ class _Run:
         """Train what is left and return the record; raises `Stopped` before `budget` seconds after `begun`."""
         saved_at, cost = time.monotonic(), 0.0
         label = f"{self.recipe.id}, seed {self.seed}"
-        with Signals() as signals, bar(self.trainer, self.recipe.epochs, label, lines=True) as progress:
+        with Signals(label) as signals, bar(self.trainer, self.recipe.epochs, label, lines=True) as progress:
             while self.trainer.epoch < self.recipe.epochs and self.state["status"] != "diverged":
                 spent, last = time.monotonic() - begun, self.state["history"].get("seconds", [0.0])[-1]
                 if signals.asked or (budget is not None and spent + 1.1 * last > budget):
                     self._save_if_new()
-                    why = "as asked" if signals.asked else f"before the budget of {duration(budget)} is spent"
+                    why = "as asked" if signals.asked else "before its budget is spent"
                     raise Stopped(self._where(why), interrupted=bool(signals.asked))
-                progress(self._epoch())
+                row = self._epoch()
                 # On a GPU an epoch may be shorter than writing a checkpoint: then not every epoch is written.
                 if self.trainer.device.type == "cpu" or time.monotonic() - saved_at > 20 * cost:
                     at = time.monotonic()
-                    self._save_if_new()
+                    with signals.finishing():
+                        self._save_if_new()
                     saved_at, cost = time.monotonic(), time.monotonic() - at
+                progress(row)
         self._save_if_new()
         return self._record()
 
@@ -185,10 +187,8 @@ class _Run:
             checkpoint.save(self.folder, self.trainer.epoch, state)
 
     def _where(self, why):
-        return (
-            f"{self.recipe.id}, seed {self.seed}: stopped {why} after epoch {self.trainer.epoch} of "
-            f"{self.recipe.epochs}; the same command goes on from there."
-        )
+        at = f"after epoch {self.trainer.epoch} of" if self.trainer.epoch else "before the first epoch of"
+        return f"{self.recipe.id}, seed {self.seed}: stopped {why} {at} {self.recipe.epochs}; the same command goes on."
 
     def _record(self):
         state, recipe = self.state, self.recipe

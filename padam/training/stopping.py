@@ -24,13 +24,14 @@ class Stopped(RuntimeError):
 class Signals:
     """While entered, the first Ctrl-C or SIGTERM sets `asked`, so that the epoch can be finished; the second stops now.
 
-    Only the main thread can do so; elsewhere signals are left as they are.
+    What is done inside `finishing()` is finished all the same. Only the main thread can do so; elsewhere signals are
+    left as they are.
     """
 
     _CAUGHT = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self):
-        self.asked, self._before = None, {}
+    def __init__(self, label):
+        self.label, self.asked, self._before, self._finishing = label, None, {}, False
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
@@ -42,13 +43,23 @@ class Signals:
             signal.signal(number, handler)
 
     def _handle(self, number, frame):
-        if self.asked:
+        if self.asked and not self._finishing:
             raise Stopped(
-                "stopped at once: the epoch that was running will be trained again; the same command goes on from the "
-                "last checkpoint.", interrupted=True,
-            )  # fmt: skip
+                f"{self.label}: stopped at once. The same command goes on from the last epoch that was finished.",
+                interrupted=True,
+            )
         self.asked = signal.Signals(number).name
-        print("\nFinishing this epoch, then stopping. Once more to stop now.", file=sys.stderr)  # noqa: T201
+        said = f"\n{self.label}: finishing this epoch, then stopping. Once more to stop now."
+        print(said, file=sys.stderr)  # noqa: T201
+
+    @contextlib.contextmanager
+    def finishing(self):
+        """Nothing stops at once in here."""
+        self._finishing = True
+        try:
+            yield
+        finally:
+            self._finishing = False
 
 
 @contextlib.contextmanager

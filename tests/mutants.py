@@ -109,7 +109,7 @@ MUTANTS = (
     Mutant("training: last batch dropped", "training/tasks.py", "for some in chosen.split(self.batch_size):", "for some in chosen.split(self.batch_size)[:-1]:", TRAINING, False),
     Mutant("training: targets not shifted", "training/tasks.py", "grid[begin + 1 : end + 1]", "grid[begin:end]", TRAINING, False),
     Mutant("training: state forgotten between windows", "training/tasks.py", "self.state = _detached(state)", "self.state = None", TRAINING, False),
-    Mutant("training: divergence unnoticed", "training/fit.py", 'status = "diverged"', "pass", TRAINING, False),
+    Mutant("training: divergence unnoticed", "training/loop.py", 'status = "diverged"', "pass", TRAINING, False),
     Mutant("data: test digits among the training digits", "data/embedded.py", "test = pixels[:, cut:]", "test = pixels[:, :100]", TRAINING, False),
     Mutant("plots: errors as fractions under a percent sign", "plots.py", '* (100 if key.endswith("error") else 1)', "", ("tests/test_plots.py",)),
     Mutant("plots: alternative text of the first epoch", "plots.py", "_amount(key, history[key][-1])", "_amount(key, history[key][0])", ("tests/test_plots.py",)),

@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -300,13 +299,11 @@ def test_a_full_or_read_only_disk_during_a_checkpoint_loses_nothing(quick, tmp_p
 def test_a_real_limit_on_the_size_of_files_leaves_nothing_half_written(tmp_path):
     """RLIMIT_FSIZE stands in for a full disk: the write itself fails in the middle."""
 
-    def limited():
+    code = """
+        import resource, signal, sys, torch
+        from padam.training import checkpoint
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
-    code = """
-        import sys, torch
-        from padam.training import checkpoint
         checkpoint.save(sys.argv[1], 1, {"x": torch.zeros(10)})
         try:
             checkpoint.save(sys.argv[1], 2, {"x": torch.zeros(10**6)})
@@ -314,7 +311,7 @@ def test_a_real_limit_on_the_size_of_files_leaves_nothing_half_written(tmp_path)
             print("said:", error)
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limited, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "cannot be written (File too large)" in done.stdout
     assert [epoch for epoch, _ in checkpoint.found(tmp_path)] == [1]
     assert len(list(tmp_path.iterdir())) == 1
@@ -376,15 +373,15 @@ def test_capture_is_refused_where_it_cannot_be(quick, tmp_path):
         quick(tmp_path, capture=True)
 
 
-def test_cuda_is_made_deterministic_and_left_as_it_was(monkeypatch):
+def test_cuda_is_made_deterministic_and_left_as_it_was():
     """What it sets can be looked at without a GPU."""
     cudnn = torch.backends.cudnn
-    monkeypatch.setattr(cudnn, "benchmark", True)
-    with stopping.deterministic(torch.device("cuda")):
-        assert (cudnn.benchmark, cudnn.deterministic) == (False, True)
-        assert torch.are_deterministic_algorithms_enabled()
-        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
-    assert (cudnn.benchmark, cudnn.deterministic) == (True, False)
+    with cudnn.flags(cudnn.enabled, benchmark=True, deterministic=False):
+        with stopping.deterministic(torch.device("cuda")):
+            assert (cudnn.benchmark, cudnn.deterministic) == (False, True)
+            assert torch.are_deterministic_algorithms_enabled()
+            assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        assert (cudnn.benchmark, cudnn.deterministic) == (True, False)
     assert not torch.are_deterministic_algorithms_enabled()
     with stopping.deterministic(torch.device("cpu")):
         assert not torch.are_deterministic_algorithms_enabled()

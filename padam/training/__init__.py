@@ -5,8 +5,8 @@ import importlib
 _PLACES = {
     "Busy": "padam.training.checkpoint",
     "Stopped": "padam.training.stopping",
-    "evaluate": "padam.training.fit",
-    "fit": "padam.training.fit",
+    "evaluate": "padam.training.loop",
+    "fit": "padam.training.loop",
     "train": "padam.training.run",
 }
 

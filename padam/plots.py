@@ -84,7 +84,7 @@ def _look(name):
     title = CATALOG[key].title if key in CATALOG else key
     colour, marker = STYLE.get(key, ("#555555", "."))
     if key == "sgd":  # SGD-momentum without momentum
-        title, colour, marker = "gradient descent", STYLE["sgdm"][0], "o"
+        title, colour, marker = "gradient descent", "#8A8A8A", "o"
     if rest.startswith("p="):
         p = fraction(rest[2:])
         colour, marker = _DIAL(2 * p), _DIAL_MARKERS.get(p, "o")

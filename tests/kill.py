@@ -30,14 +30,16 @@ RECIPES = (
     "ptb/lstm2/yogi",
 )
 _VICTIM = """
-import os, sys, time
-from padam import recipes, training
+import os, sys, time, torch
+from padam import data, recipes, training
 for name in ("fsync", "replace", "link"):
     def slow(*args, original=getattr(os, name)):
         time.sleep(0.15)
         return original(*args)
     if sys.argv[3] == "slow":
         setattr(os, name, slow)
+torch.optim.SGD([torch.zeros(1)])  # imports seconds' worth of torch, where nothing could be lost
+data.load(recipes.get(sys.argv[1], "quick").dataset)
 print("ready", flush=True)
 training.train(recipes.get(sys.argv[1], "quick"), 0, sys.argv[2], device="cpu", threads=1, keep=True)
 """
@@ -75,8 +77,9 @@ def siege(id, folder, kills, rng, say=lambda line: None):
 
     Raises AssertionError if the two runs differ in a bit.
     """
+    undisturbed = start(id, folder / "undisturbed", slow=False)
     begun = time.monotonic()
-    finish(start(id, folder / "undisturbed", slow=False))
+    finish(undisturbed)
     took = time.monotonic() - begun
     fallen, inside = 0, 0
     place = records.path(recipes.get(id, "quick"), 0, folder / "killed").with_suffix("")

@@ -15,6 +15,17 @@ PROSE = {
     r"1 - \beta": "1 - beta",
     r"1 / (1 - \beta)": "1 / (1 - beta)",
     r"\lambda x": "lambda_ * x",
+    # Gradient descent and momentum
+    r"\frac{a}{2} x^2": "a / 2 * x**2",
+    r"a x": "a * x",
+    r"x - \alpha a x = (1 - \alpha a) x": "x - alpha * a * x",
+    r"1 - 25 \alpha": "1 - 25 * alpha",
+    r"1 - \alpha": "1 - alpha",
+    r"2 / a": "2 / a",
+    r"2 / (a + b)": "2 / (a + b)",
+    r"(a - b) / (a + b)": "(a - b) / (a + b)",
+    r"\alpha / (1 - \beta)": "alpha / (1 - beta)",
+    r"2 (1 + \beta) / a": "(2 + 2 * beta) / a",
     # Adagrad
     r"1/\sqrt{t}": "t**-0.5",
     r"1/t": "1 / t",

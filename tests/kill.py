@@ -66,9 +66,9 @@ def weights(id, out):
 
 
 def record(id, out):
-    """The record of a run without what differs from run to run: times."""
+    """The record of a run without what may differ from run to run: times, and the commit if one came meanwhile."""
     found = records.read(records.path(recipes.get(id, "quick"), 0, out))
-    del found["started"], found["finished"], found["history"]["seconds"]
+    del found["started"], found["finished"], found["commit"], found["history"]["seconds"]
     return found
 
 

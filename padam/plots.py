@@ -130,13 +130,14 @@ def _amount(key, value):
     return f"{value:.1%}" if key.endswith("error") else f"{value:.3g}"
 
 
-def trajectories(problem, paths, scale=3):
+def trajectories(problem, paths, scale=3, styles=None):
     """Paths of optimizers over the level lines of a problem in two dimensions.
 
     Args:
         problem: `padam.problems.Problem`.
         paths: name -> iterates, (T, 2), as `padam.reference.run` returns them; the start is put before them.
         scale: level lines are drawn at powers of this factor.
+        styles: name -> line style, where paths of one optimizer must differ ("-", "--", ":").
     """
     figure, (ax,) = _axes(height=3.8)
     left, right, bottom, top = problem.box
@@ -148,7 +149,8 @@ def trajectories(problem, paths, scale=3):
     for name, path in paths.items():
         label, colour, marker = _look(name)
         path = np.vstack([problem.start, path])
-        ax.plot(*path.T, color=colour, marker=marker, ms=4, lw=1.5, label=label, clip_on=True)
+        line = (styles or {}).get(name, "-")
+        ax.plot(*path.T, line, color=colour, marker=marker, ms=4 if line == "-" else 0, lw=1.5, label=label)
         distance = np.linalg.norm(path[-1] - problem.minimum)
         ends.append(f"{label} is {distance:.2g} away after {len(path) - 1} steps")
     ax.plot(*problem.minimum, marker="+", color="black", ms=12)

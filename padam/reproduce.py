@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import statistics
 import subprocess
 import sys
 import threading
@@ -46,8 +47,8 @@ def look(recipe, seed, out=None):
     if path.exists():
         record = records.read(path)
         state = "filled" if record["outcome"]["status"] == "finished" else "diverged"
-        seconds = record["history"]["seconds"]
-        return Cell(recipe, seed, path, state, record["epochs_run"], sum(seconds) / len(seconds))
+        seconds = statistics.median(record["history"]["seconds"])
+        return Cell(recipe, seed, path, state, record["epochs_run"], seconds)
     folder = path.with_suffix("")
     there = checkpoint.found(folder)
     epoch = there[0][0] if there else 0

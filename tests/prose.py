@@ -25,6 +25,12 @@ PROSE = {
     r"2 / (a + b)": "2 / (a + b)",
     r"(a - b) / (a + b)": "(a - b) / (a + b)",
     r"\alpha / (1 - \beta)": "alpha / (1 - beta)",
+    r"(1 - \sqrt{\alpha a})^2": "(1 - (alpha * a) ** 0.5) ** 2",
+    r"\sqrt{\beta}": "beta**0.5",
+    r"(\sqrt{a} - \sqrt{b}) / (\sqrt{a} + \sqrt{b})": "(a**0.5 - b**0.5) / (a**0.5 + b**0.5)",
+    r"4 / (\sqrt{a} + \sqrt{b})^2": "4 / (a**0.5 + b**0.5) ** 2",
+    r"a x / (1 + \beta)": "a * x / (1 + beta)",
+    r"2 x": "2 * x",
     r"2 (1 + \beta) / a": "(2 + 2 * beta) / a",
     # Adagrad
     r"1/\sqrt{t}": "t**-0.5",

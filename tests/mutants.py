@@ -33,6 +33,7 @@ RULES = ("tests/test_formulas.py", "tests/test_identities.py", "tests/test_oracl
 TORCH = ("tests/test_agreement.py", "tests/test_contract.py")
 SHELL = ("tests/test_reference.py", "tests/test_formulas.py", "tests/test_identities.py")
 TRAINING = ("tests/test_training.py",)
+RESUME = ("tests/test_resume.py",)
 _PADAM = "    return h.lr * m / (sqrt(v_hat) + h.eps) ** (2 * h.p), State(m=m, v=v, v_hat=v_hat)"
 
 MUTANTS = (
@@ -110,6 +111,20 @@ MUTANTS = (
     Mutant("training: targets not shifted", "training/tasks.py", "grid[begin + 1 : end + 1]", "grid[begin:end]", TRAINING, False),
     Mutant("training: state forgotten between windows", "training/tasks.py", "self.state = _detached(state)", "self.state = None", TRAINING, False),
     Mutant("training: divergence unnoticed", "training/loop.py", 'status = "diverged"', "pass", TRAINING, False),
+    Mutant("resume: the shuffle starts over", "training/engine.py", '        self.order.set_state(state["order"])\n', "", RESUME, False),
+    Mutant("resume: the crops start over", "training/engine.py", '        self.augmentation.set_state(state["augmentation"])\n', "", RESUME, False),
+    Mutant("resume: moments forgotten", "training/engine.py", '        self.optimizer.load_state_dict(state["optimizer"])\n', "", RESUME, False),
+    Mutant("resume: changed recipe unnoticed", "training/run.py", "if differs := _differences(old, new):", "if False:", RESUME, False),
+    Mutant("resume: an epoch begun that has no time left", "training/run.py", "spent + 1.1 * last > budget", "spent > budget", RESUME, False),
+    Mutant("checkpoint: damage unnoticed", "training/checkpoint.py", "if _digest(raw) == _NAME.fullmatch(path.name)[2]:", "if True:", RESUME, False),
+    Mutant("checkpoint: one kept", "training/checkpoint.py", "KEPT = 2", "KEPT = 1", RESUME, False),
+    Mutant("checkpoint: a record overwritten", "training/checkpoint.py", "        os.link(part, path)\n", "        os.replace(part, path)\n", RESUME, False),
+    Mutant("checkpoint: lock ignored", "training/checkpoint.py", "if not _patiently(file) or not _same_file(", "if not _same_file(", RESUME, False),
+    Mutant("records: final unchecked", "records/check.py", 'if record["final"] != {', 'if False and record["final"] != {', ("tests/test_records.py",), False),
+    Mutant("records: recipe unchecked", "records/check.py", "if kept.get(key) != value:", "if False:", ("tests/test_records.py",), False),
+    Mutant("augment: rows and columns swapped", "training/augment.py", "rows[:, :, None], columns[:, None, :]", "columns[:, :, None], rows[:, None, :]", ("tests/test_augment.py",), False),
+    Mutant("recipes: adam's beta2 0.999", "recipes.py", "((0.9, 0.99), _PAPER)", "((0.9, 0.999), _PAPER)", ("tests/test_recipes.py",), False),
+    Mutant("models: wrn drawn by fan in", "models/resnet.py", "layer.out_channels)))", "layer.in_channels)))", ("tests/test_models.py",), False),
     Mutant("data: test digits among the training digits", "data/embedded.py", "test = pixels[:, cut:]", "test = pixels[:, :100]", TRAINING, False),
     Mutant("plots: errors as fractions under a percent sign", "plots.py", '* (100 if key.endswith("error") else 1)', "", ("tests/test_plots.py",)),
     Mutant("plots: alternative text of the first epoch", "plots.py", "_amount(key, history[key][-1])", "_amount(key, history[key][0])", ("tests/test_plots.py",)),

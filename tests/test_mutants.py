@@ -17,7 +17,7 @@ def test_a_mutant_is_noticed(mutant):
 
 def test_names_and_places_are_unique():
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 24
-    assert len(FAST) >= len(MUTANTS) / 2
+    assert len(FAST) >= 30  # the others take a training run each
     for mutant in MUTANTS:
         text = (ROOT / "padam" / mutant.file).read_text()
         assert text.count(mutant.old) == 1, mutant.name

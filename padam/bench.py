@@ -10,11 +10,11 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from padam import data as datasets
-from padam import models, optim, records
+from padam import records
 from padam.training import checkpoint, provenance
 from padam.training import precision as formats
 from padam.training.engine import Trainer, flushed_denormals
-from padam.training.run import BUILT_AS, now
+from padam.training.run import build, now
 from padam.training.stopping import large_blocks_stay
 
 
@@ -125,8 +125,10 @@ def _spread(values):
 
 def _sides(recipe, pictures, device, precision, workers, capture):
     """{name: a function that trains one epoch}: ours, and the plain loop with and without workers."""
+    torch.manual_seed(0)
+    model, optimizer = build(recipe, pictures, device)
     setting = {"device": device, "precision": precision, "capture": capture}
-    trainer = Trainer(*_fresh(recipe, pictures, device), batch_size=recipe.batch_size, **setting)
+    trainer = Trainer(model, pictures, optimizer, batch_size=recipe.batch_size, **setting)
 
     def _ours():
         trainer.epoch += 1
@@ -137,19 +139,11 @@ def _sides(recipe, pictures, device, precision, workers, capture):
             Plain(pictures), recipe.batch_size, shuffle=True, num_workers=count, persistent_workers=count > 0,
             pin_memory=device.type == "cuda",
         )  # fmt: skip
-        model, _, optimizer = _fresh(recipe, pictures, device)
+        model, optimizer = build(recipe, pictures, device)
         scaler = formats.scaler(precision, device)
         return lambda: _plain_epoch(model, optimizer, loader, device, precision, scaler)
 
     return {"ours": _ours, "plain": _plain(0), f"plain, {workers} workers": _plain(workers)}
-
-
-def _fresh(recipe, pictures, device):
-    """(network, pictures, optimizer) as a run of the recipe begins."""
-    model = models.build(recipe.model, int(pictures.train[1].max()) + 1, pictures.train[0].shape[-1], seed=0)
-    model.to(device, memory_format=torch.channels_last)
-    name = BUILT_AS.get(recipe.optimizer, recipe.optimizer)
-    return model, pictures, optim.build(name, model.parameters(), **recipe.hyper)
 
 
 def keep(record, root=None):

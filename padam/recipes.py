@@ -186,13 +186,13 @@ _ABLATION = "chosen here: an ablation"
 
 def _variants(dataset, optimizer):
     """Variant -> the settings it changes, {name: a value or a factor as "x3"}, each with its source."""
+    # AdamW's normalised decay of a step does not depend on the rate, so torch's weight_decay follows these.
     found = {f"lr{text}": {"lr": (f"x{text}", _ABLATION)} for text in ("3", "0.33")}
     if optimizer == "padam":
         found |= {kind: {"correction": (kind, _ABLATION)} for kind in ("none", "exact")}
         if dataset != "ptb":
             found |= {f"p{p:g}": {"p": (p, _GRID)} for p in (0.4, 0.25, 0.2, 0.0625)}
     if optimizer == "adamw":
-        # torch multiplies rate and decay; the normalised decay of a step does not depend on the rate.
         literal = {"cifar10": 2.5e-2, "cifar100": 2.5e-2, "ptb": 4e-4}.get(dataset, 5e-2)
         found["literal"] = {"weight_decay": (literal, "chosen here: the paper's factor read as torch's weight_decay")}
     if optimizer in ("adam", "amsgrad") and dataset != "ptb":
@@ -283,9 +283,8 @@ TABLES = {
     "table2": tuple(f"imagenet/{model}" for model in _MODELS["imagenet"]),
     "table3": tuple(f"ptb/{model}" for model in _MODELS["ptb"]),
     "figure1": ("cifar10/resnet18", "cifar100/resnet18"),
-    "figure2": tuple(f"cifar10/{model}" for model in _MODELS["cifar10"]),
-    "figure3": (*(f"imagenet/{model}" for model in _MODELS["imagenet"]), *(f"ptb/{model}" for model in _MODELS["ptb"])),
 }
+TABLES |= {"figure2": TABLES["table1"], "figure3": TABLES["table2"] + TABLES["table3"]}
 _DIAL = ("padam-p0.4", "padam-p0.25", "padam-p0.2", "padam", "padam-p0.0625")
 
 

@@ -16,7 +16,22 @@ from padam.training.progress import bar
 from padam.training.stopping import Signals, Stopped, deterministic, large_blocks_stay
 
 # What a recipe's optimizer is called in the catalog, where that differs: Amsgrad runs as torch's Adam(amsgrad=True).
-BUILT_AS = {"amsgrad": "adam"}
+_BUILT_AS = {"amsgrad": "adam"}
+
+
+def build(recipe, data, device, **more):
+    """(network, optimizer) as a run of the recipe begins, drawn from torch's global generator.
+
+    `data` are those of the recipe, which say how many classes or words there are; `more` are options of the optimizer
+    beyond the recipe's.
+    """
+    if isinstance(data, datasets.Text):
+        model = models.build(recipe.model, vocabulary=len(data.vocabulary))
+    else:
+        model = models.build(recipe.model, int(data.train[1].max()) + 1, data.train[0].shape[-1])
+    model.to(device, memory_format=torch.channels_last)
+    name = _BUILT_AS.get(recipe.optimizer, recipe.optimizer)
+    return model, optim.build(name, model.parameters(), **recipe.hyper, **more)
 
 
 def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto", threads=None, budget=None,
@@ -89,7 +104,7 @@ class _Run:
     """One recipe, one seed, between its epochs."""
 
     def __init__(self, recipe, seed, path, data, device, precision, threads, capture):
-        self.recipe, self.seed, self.path, self.folder = recipe, seed, path, path.with_suffix("")
+        self.recipe, self.seed, self.folder = recipe, seed, path.with_suffix("")
         self.data = datasets.split(data, recipe.train_size, recipe.holdout) if hasattr(data, "std") else data
         if capture and (device.type != "cuda" or isinstance(self.data, datasets.Text)):
             raise ValueError("capture is for pictures on CUDA: texts and CPUs train eagerly.")
@@ -109,17 +124,9 @@ class _Run:
     def _trainer(self, device, precision, capture):
         recipe = self.recipe
         torch.manual_seed(self.seed)
-        if isinstance(self.data, datasets.Text):
-            model = models.build(recipe.model, vocabulary=len(self.data.vocabulary))
-        else:
-            classes = int(self.data.train[1].max()) + 1
-            model = models.build(recipe.model, classes, self.data.train[0].shape[-1])
-        model.to(device, memory_format=torch.channels_last)
-        name, options = BUILT_AS.get(recipe.optimizer, recipe.optimizer), dict(recipe.hyper)
-        if capture and name != "sgdm":
-            options["capturable"] = True
+        model, optimizer = build(recipe, self.data, device, **_capturable(recipe, capture))
         return Trainer(
-            model, self.data, optim.build(name, model.parameters(), **options), batch_size=recipe.batch_size,
+            model, self.data, optimizer, batch_size=recipe.batch_size,
             milestones=recipe.milestones, gamma=recipe.gamma, seed=self.seed, device=device, precision=precision,
             capture=capture,
         )  # fmt: skip
@@ -205,6 +212,11 @@ class _Run:
             "versions": provenance.versions(), "commit": provenance.commit(), "source_hash": state["sources"],
             "data_sha256": state["data"], "started": state["started"], "finished": now(),
         }  # fmt: skip
+
+
+def _capturable(recipe, capture):
+    """The option that lets a CUDA graph hold the optimizer's step; torch's SGD needs none and has none."""
+    return {"capturable": True} if capture and recipe.optimizer != "sgdm" else {}
 
 
 def now():

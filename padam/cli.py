@@ -260,6 +260,43 @@ def bench_train(
     )
 
 
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="tolerance, rates or moments; --plan describes each.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the record; default padam/records/studies.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes at a time, each with one thread.")] = 1,
+    data: Data = None, budget: Budget = None, plan: Plan = False,
+):  # fmt: skip
+    """A measurement behind a chapter's picture: many short runs, or a look inside long ones. Stop it at will.
+
+    Ends with 0 when the record is there, 3 when the budget was spent before, 4 when another process is at it, 130 after
+    Ctrl-C, 1 on an error. The same command goes on; what is measured is not measured again.
+
+    Example: python -m padam study rates --jobs 2
+    """
+    from padam import studies, training
+
+    if name not in studies.STUDIES:
+        _fail(f"no study is called {name!r}; there are {', '.join(studies.STUDIES)}.")
+    what, limit = studies.STUDIES[name], _left_of(budget)
+    try:
+        measured, total = studies.progress(what, out)
+        typer.echo(f"{name}: {what.question}\n{measured} of {total} runs are measured; all take about "
+                   f"{what.minutes:g} minutes of one core.", err=not plan)  # fmt: skip
+        if plan:
+            return
+        studies.conduct(what, out, data=data, jobs=jobs, budget=limit, say=lambda line: typer.echo(line, err=True))
+    except training.Stopped as stop:
+        typer.echo(str(stop), err=True)
+        raise typer.Exit(reproduce.INTERRUPTED if stop.interrupted else reproduce.STOPPED) from stop
+    except training.Busy as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(reproduce.BUSY) from error
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        _fail(error)
+    typer.echo(f"{name}: recorded in {studies.path(name, out)}")
+
+
 def _recipe(id, profile):
     return _asked(recipes.get, id, profile)
 

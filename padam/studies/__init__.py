@@ -1,0 +1,15 @@
+"""Measurements that are no training record: many short runs, or a look inside a long one, kept as one JSON file each.
+
+A study is a list of settings and a function that measures one of them. `conduct` runs what is not yet measured, two or
+more at a time if asked, keeps what it has after every run, and writes records/studies/<name>.json when all is there.
+"""
+
+from padam.studies.conduct import conduct, path, progress, read
+from padam.studies.moments import MOMENTS
+from padam.studies.rates import RATES
+from padam.studies.study import Study
+from padam.studies.tolerance import TOLERANCE
+
+STUDIES = {study.name: study for study in (TOLERANCE, RATES, MOMENTS)}
+
+__all__ = ["STUDIES", "Study", "conduct", "path", "progress", "read"]

@@ -1,0 +1,67 @@
+"""What a study is, and the one way in which its networks are trained."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from padam.training import checkpoint
+from padam.training.engine import Trainer, diverged, flushed_denormals
+from padam.training.stopping import large_blocks_stay
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question, the settings it is asked of, and the measurement.
+
+    `settings` is a tuple of dicts of plain values, each of which is one run; `measure(setting, data, folder)` returns
+    what a record keeps of it: plain numbers, None for what is none, lists and dicts of them. `data` is the folder of
+    the data sets, `folder` a place for the run's checkpoints. `fixed` says what all runs share, `minutes` about how
+    long all of it takes on one core.
+    """
+
+    name: str
+    question: str
+    fixed: dict
+    settings: tuple
+    measure: Callable
+    minutes: float
+
+
+def trained(model, data, optimizer, observe, folder, *, epochs, **options):
+    """Train `epochs` epochs and return the rows that `observe(trainer, row, before)` makes of each epoch's row.
+
+    `before` are the weights before the epoch; `options` are the Trainer's. After every epoch of ten seconds or more a
+    checkpoint is written into `folder`, and the same call goes on from it, with the same result. A diverged run stops.
+    """
+    large_blocks_stay()
+    trainer, rows = Trainer(model, data, optimizer, **options), []
+    saved = checkpoint.load(folder) if folder else None
+    if saved:
+        trainer.load_state_dict(saved["trainer"])
+        rows = saved["rows"]
+    with flushed_denormals():
+        while trainer.epoch < epochs and not (rows and rows[-1]["diverged"]):
+            before = weights(model)
+            row = trainer.run_epoch()
+            rows.append({**observe(trainer, row, before), "diverged": diverged(row)})
+            if folder and row["seconds"] > 10:
+                checkpoint.save(folder, trainer.epoch, {"trainer": trainer.state_dict(), "rows": rows})
+    return rows
+
+
+def weights(model):
+    """The convolutions' and matrices' weights as one vector: what weight decay and movement are about."""
+    return torch.cat([p.detach().flatten() for p in model.parameters() if p.ndim > 1])
+
+
+def movement(model, before):
+    """Length of the way from the weights `before` to those now, over the length of the former; None if not finite."""
+    moved = (weights(model) - before).norm().item() / before.norm().item()
+    return moved if math.isfinite(moved) else None
+
+
+def columns(rows):
+    """A list of rows with the same keys -> {key: list}."""
+    return {key: [row[key] for row in rows] for key in rows[0]}

@@ -1,0 +1,191 @@
+"""Studies: kept after every run, resumed, stopped; what the measurements mean; the records that are committed."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+import torch
+
+from padam import data as datasets
+from padam import models, optim, records, studies
+from padam.studies import moments, rates, tolerance
+from padam.studies.study import columns, movement, trained, weights
+from padam.training import Stopped
+
+CALLS = []
+
+
+def _square(setting, data, folder):
+    return {"square": setting["x"] ** 2, "never": math.nan, "list": [1.0, math.inf]}
+
+
+def _fails_at_three(setting, data, folder):
+    if setting["x"] == 3:
+        raise ValueError("three cannot be measured")
+    return _square(setting, data, folder)
+
+
+def _study(measure=_square, count=4, **changes):
+    settings = tuple({"x": x} for x in range(count))
+    study = studies.Study("squares", "What are squares?", {"of": "numbers"}, settings, measure, minutes=1)
+    return dataclasses.replace(study, **changes)
+
+
+def test_a_study_is_measured_once_and_recorded(tmp_path):
+    lines = []
+    record = studies.conduct(_study(), tmp_path, jobs=2, say=lines.append)
+    assert [run["setting"]["x"] for run in record["runs"]] == [0, 1, 2, 3]
+    assert [run["result"]["square"] for run in record["runs"]] == [0, 1, 4, 9]
+    assert record["runs"][0]["result"]["never"] is None
+    assert record["runs"][0]["result"]["list"] == [1.0, None]
+    assert len(lines) == 4
+    assert record == studies.read("squares", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["squares.json"]
+    assert studies.conduct(_study(measure=None), tmp_path) == record  # not measured again
+    assert studies.progress(_study(), tmp_path) == (4, 4)
+
+
+def test_a_failure_keeps_what_is_measured_and_the_same_call_goes_on(tmp_path):
+    with pytest.raises(ValueError, match="three cannot be measured"):
+        studies.conduct(_study(_fails_at_three, 5), tmp_path)
+    assert studies.progress(_study(count=5), tmp_path) == (3, 5)
+    before = json.loads((tmp_path / "squares.partial.json").read_text())["runs"]
+    record = studies.conduct(_study(count=5), tmp_path)
+    assert [run["result"]["square"] for run in record["runs"]] == [0, 1, 4, 9, 16]
+    assert [run["seconds"] for run in record["runs"][:3]] == [run["seconds"] for run in before.values()]
+
+
+def test_the_budget_stops_a_study_and_other_settings_do_not_go_on(tmp_path):
+    with pytest.raises(Stopped, match="0 of 4 runs are measured; the same command goes on") as stop:
+        studies.conduct(_study(), tmp_path, budget=0.0)
+    assert not stop.value.interrupted
+    with pytest.raises(ValueError, match="three"):
+        studies.conduct(_study(_fails_at_three), tmp_path)
+    with pytest.raises(ValueError, match="begun with other settings"):
+        studies.conduct(_study(fixed={"of": "letters"}), tmp_path)
+
+
+def test_a_study_that_is_not_there_says_how_to_make_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match="python -m padam study rates"):
+        studies.read("rates", tmp_path)
+
+
+def _digits(count=128):
+    data = datasets.load("mnist5k")
+    return data._replace(
+        train=tuple(part[::31][:count] for part in data.train), test=tuple(p[::100] for p in data.test)
+    )
+
+
+def _train(folder, observe, epochs=3):
+    torch.manual_seed(0)
+    model = models.build("convnet-bn-w4")
+    optimizer = optim.build("adam", model.parameters(), lr=0.01, amsgrad=True)
+    return trained(model, _digits(), optimizer, observe, folder, epochs=epochs, batch_size=32)
+
+
+def test_a_long_run_of_a_study_goes_on_from_its_last_epoch(tmp_path, monkeypatch):
+    from padam.training import engine
+
+    run_epoch = engine.Trainer.run_epoch
+    seen = []
+    monkeypatch.setattr(engine.Trainer, "run_epoch", lambda self: run_epoch(self) | {"seconds": 11.0})
+
+    def observe(trainer, row, before):
+        seen.append(trainer.epoch)
+        if seen == [1, 2, 3]:
+            raise KeyboardInterrupt
+        return {"loss": row["train_loss"], "movement": movement(trainer.model, before)}
+
+    whole = _train(None, lambda t, row, before: {"loss": row["train_loss"], "movement": movement(t.model, before)})
+    with pytest.raises(KeyboardInterrupt):
+        _train(tmp_path, observe)
+    assert _train(tmp_path, observe) == whole
+    assert seen == [1, 2, 3, 3]
+
+
+def test_movement_is_the_length_of_the_way_over_the_length_of_the_weights():
+    model = torch.nn.Linear(2, 2)
+    before = weights(model)
+    assert before.shape == (4,)  # not the bias
+    with torch.no_grad():
+        model.weight.mul_(1.25)
+    assert movement(model, before) == pytest.approx(0.25)
+    with torch.no_grad():
+        model.weight.fill_(math.nan)
+    assert movement(model, before) is None
+
+
+def test_the_histogram_counts_every_coordinate_once():
+    v = torch.tensor([0.0, 1e-30, 1.1e-6, 1.1e-6, 1.5, 1e9], dtype=torch.float64)
+    found = moments.histogram(v)
+    per_bin, lowest = moments.MOMENTS.fixed["bins"]["per_decade"], moments.MOMENTS.fixed["bins"]["lowest"]
+    assert found["zeros"] == 1
+    assert sum(found["log10_v"]) == 5
+    assert found["log10_v"][0] == found["log10_v"][-1] == 1  # what lies outside
+    assert found["log10_v"][(-6 - lowest) * per_bin] == 2
+    assert found["log10_v"][(0 - lowest) * per_bin] == 1
+
+
+def test_moments_are_those_of_the_optimizer():
+    rows = _train(None, moments._observe, epochs=2)
+    found = columns([{k: v for k, v in row.items() if k != "diverged"} for row in rows])
+    count = sum(p.numel() for p in models.build("convnet-bn-w4").parameters())
+    assert [sum(bins) + zeros for bins, zeros in zip(found["log10_v"], found["zeros"], strict=True)] == [count, count]
+    assert all(1 <= low <= high for low, *_, high in found["above"])
+    assert all(0 <= share <= 1 for share in found["above_twice"])
+
+
+def test_the_quantile_is_torchs():
+    values = torch.randn(1001, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for share in (0.05, 0.5, 0.95):
+        assert moments._quantile(values, torch.tensor(share)) == torch.quantile(values, share).item()
+
+
+def test_tolerance_sees_the_limit_and_the_units():
+    calm = tolerance.measure({"p": "1/2", "lr": 2**-8, "seed": 0}, None, None)
+    wild = tolerance.measure({"p": "1/2", "lr": 16.0, "seed": 0}, None, None)
+    assert calm["loss"] < 2.3 < (wild["loss"] or math.inf)
+    low, middle, high = calm["percentiles"]
+    assert 0 < low < middle < high < 1
+
+
+def test_pictures_are_halved_by_their_mean():
+    image = torch.arange(3 * 4 * 4, dtype=torch.uint8).view(1, 3, 4, 4)
+    assert rates._halved(image)[0, 0].tolist() == [[2, 4], [10, 12]]  # 2.5, 4.5, 10.5, 12.5 rounded to even
+
+
+def test_the_rates_are_the_papers_but_for_the_rate():
+    assert rates.hyper("sgdm", 0.3) == {"lr": 0.3, "momentum": 0.9, "weight_decay": 5e-4}
+    assert rates.hyper("padam", 1.0)["correction"] == "folded"
+    adamw = rates.hyper("adamw", 0.01)
+    assert adamw["weight_decay"] * 0.01 == pytest.approx(0.025 * math.sqrt(128 / (5000 * 30)))
+
+
+RECORDS = sorted(studies.path("any").parent.glob("*.json"))
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_the_committed_records_are_those_of_the_studies(path):
+    record, study = studies.read(path.stem), studies.STUDIES[path.stem]
+    assert path.read_text() == records.dumps(record)
+    assert record["fixed"] == json.loads(json.dumps(study.fixed))
+    assert [run["setting"] for run in record["runs"]] == list(study.settings)
+    assert record["question"] == study.question
+    assert not record["commit"].endswith("+")
+    assert record["started"] < record["finished"]
+    assert all(run["seconds"] > 0 for run in record["runs"])
+
+
+def test_the_look_inside_a_run_does_not_change_it():
+    """The study of second moments trains what the records of the miniature hold: the same errors, epoch by epoch."""
+    if not studies.path("moments").exists():
+        pytest.skip("the study is not recorded yet")
+    compared = 0
+    for run in studies.read("moments")["runs"]:
+        path = records.default_root() / f"cifar10/vgg16-w16/{run['setting']['optimizer']}/seed0.json"
+        history = records.read(path)["history"]
+        assert run["result"]["test_error"] == history["test_error"]
+        compared += 1
+    assert compared == len(moments.MOMENTS.settings)

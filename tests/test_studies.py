@@ -73,9 +73,8 @@ def test_a_study_that_is_not_there_says_how_to_make_it(tmp_path):
 
 def _digits(count=128):
     data = datasets.load("mnist5k")
-    return data._replace(
-        train=tuple(part[::31][:count] for part in data.train), test=tuple(p[::100] for p in data.test)
-    )
+    few = tuple(part[::100] for part in data.test)
+    return data._replace(train=tuple(part[::31][:count] for part in data.train), test=few, valid=few)
 
 
 def _train(folder, observe, epochs=3):

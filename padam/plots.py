@@ -45,6 +45,8 @@ _STOPS = {
 }
 _DIAL = LinearSegmentedColormap.from_list("p", [(2 * p, colour) for p, colour in _STOPS.items()])
 _DIAL_MARKERS = {0: "s", 1 / 16: "v", 1 / 8: "*", 1 / 4: "D", 1 / 2: "^"}
+# The power q of a norm of past gradients: from RMSprop's colour at 2 to AdaMax's in the limit.
+_NORM = LinearSegmentedColormap.from_list("q", [STYLE["rmsprop"][0], STYLE["adamax"][0]])
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def _axes(columns=1, width=6.0, height=3.4):
 
 
 def _look(name):
-    """(label, colour, marker) for a run called "padam", "padam p=1/4" or any name that begins with an optimizer's."""
+    """(label, colour, marker) for a run called "padam", "padam p=1/4", "q=8" or as an optimizer and what follows."""
     key, _, rest = name.partition(" ")
     title = CATALOG[key].title if key in CATALOG else key
     colour, marker = STYLE.get(key, ("#555555", "."))
@@ -88,6 +90,8 @@ def _look(name):
     if rest.startswith("p="):
         p = fraction(rest[2:])
         colour, marker = _DIAL(2 * p), _DIAL_MARKERS.get(p, "o")
+    if key.startswith("q="):
+        colour, marker = _NORM(1 - 2 / float(key[2:])), "."
     return f"{title} {rest}".strip().replace("=", " = "), colour, marker
 
 
@@ -181,7 +185,7 @@ def effective_rates(rates, xlabel="effective learning rate of a coordinate"):
     return Picture(figure, f"Histograms of the {xlabel}. {'; '.join(spreads)}.")
 
 
-def curves(series, *, x, y, log="", styles=None, marks=(), limits=None):
+def curves(series, *, x, y, log="", styles=None, marks=(), limits=None, spread=None):
     """Plain lines through computed points.
 
     Args:
@@ -191,6 +195,7 @@ def curves(series, *, x, y, log="", styles=None, marks=(), limits=None):
         styles: name -> line style, where lines of one optimizer must differ ("-", "--", ":").
         marks: (x value, text) of points on the x axis worth a vertical line.
         limits: (lowest, highest) y to draw, where what lies beyond would flatten the rest.
+        spread: name -> (lower y values, upper y values) to shade around its line.
     """
     figure, (ax,) = _axes(height=3.4)
     ends = []
@@ -198,6 +203,8 @@ def curves(series, *, x, y, log="", styles=None, marks=(), limits=None):
         label, colour, marker = _look(name)
         every = max(1, len(xs) // 8)
         ax.plot(xs, ys, (styles or {}).get(name, "-"), color=colour, marker=marker, markevery=every, ms=5, label=label)
+        if spread and name in spread:
+            ax.fill_between(xs, *spread[name], color=colour, alpha=0.2, lw=0)
         low, low_x = min(zip(ys, xs, strict=True))
         dip = f", lowest {low:.3g} at {low_x:g}" if low < min(ys[0], ys[-1]) else ""
         ends.append(f"{label} goes from {ys[0]:.3g} to {ys[-1]:.3g}{dip}")
@@ -208,6 +215,63 @@ def curves(series, *, x, y, log="", styles=None, marks=(), limits=None):
     ax.set(ylim=limits)
     ax.legend(fontsize=9, frameon=False)
     return Picture(figure, f"{y} against {x}, from {min(s[0][0] for s in series.values()):.3g}. {'; '.join(ends)}.")
+
+
+def published(runs, key="test_error", *, source, marks=(), limits=None):
+    """Curves that others measured, in a style of their own: thin broken lines, hollow markers, the source on the axes.
+
+    Args:
+        runs: runs of `padam.records.published.load()`, lists of one number an epoch.
+        key: the list to draw; errors become percent.
+        source: who measured them, in words.
+        marks: epochs worth a vertical line.
+        limits: (lowest, highest) to draw.
+    """
+    figure, (ax,) = _axes(height=3.4)
+    ends = []
+    for run in runs:
+        label, colour, marker = _look(run["optimizer"])
+        scale = 100 if key.endswith("error") else 1
+        pairs = [(epoch, scale * v) for epoch, v in zip(run["epoch"], run[key], strict=True) if v is not None]
+        epochs, values = zip(*pairs, strict=True)
+        every = max(1, len(epochs) // 8)
+        ax.plot(
+            epochs, values, "--", color=colour, lw=1, marker=marker, markevery=every, ms=6, mfc="white", label=label
+        )
+        best = min(range(len(values)), key=values.__getitem__)
+        ends.append(f"{label} ends at {values[-1]:.3g}, lowest {values[best]:.3g} in epoch {epochs[best]}")
+    for epoch in marks:
+        ax.axvline(epoch, color="#999999", lw=0.8, zorder=0)
+    ax.set(xlabel=f"epoch (published by {source})", ylabel=_LABELS.get(key, key), ylim=limits)
+    ax.legend(fontsize=9, frameon=False)
+    return Picture(figure, f"Published by {source}: {_LABELS.get(key, key)} by epoch. {'; '.join(ends)}.")
+
+
+def envelope(steps, lower, upper, rates):
+    """How two closing bounds meet the effective rates of the coordinates, on logarithmic axes.
+
+    Args:
+        steps: the T steps looked at.
+        lower, upper: the bounds at those steps.
+        rates: (T, n), the rate of each of n coordinates before it is clipped.
+    """
+    figure, (ax,) = _axes(height=3.8)
+    _, colour, _ = _look("adabound")
+    low, middle, high = np.percentile(rates, [5, 50, 95], axis=1)
+    ax.fill_between(steps, lower, upper, color="#DDDDDD", label="between the bounds")
+    ax.plot(steps, lower, color="#777777", lw=1)
+    ax.plot(steps, upper, color="#777777", lw=1)
+    ax.fill_between(steps, low, high, color=colour, alpha=0.35, lw=0, label="nine coordinates in ten")
+    ax.plot(steps, middle, color=colour, lw=2, label="the middle coordinate")
+    ax.set(xlabel="step", ylabel="effective rate before the clip", xscale="log", yscale="log")
+    ax.legend(fontsize=9, frameon=False)
+    inside = [np.mean((rates[i] >= lower[i]) & (rates[i] <= upper[i])) for i in (0, -1)]
+    ends = [
+        f"at step {steps[i]:g} they are {lower[i]:.2g} and {upper[i]:.2g}, the middle coordinate is at {middle[i]:.2g} "
+        f"and {inside[i]:.0%} of the coordinates are between them"
+        for i in (0, -1)
+    ]
+    return Picture(figure, f"Two bounds that close, and the effective rates before the clip: {'; '.join(ends)}.")
 
 
 # The way from Adagrad to Padam: optimizer -> place; (from, to, what changes, where the words stand).

@@ -92,10 +92,47 @@ def test_curves_say_where_they_go():
     assert valley.figure.axes[0].get_ylim() == (0.4, 2)
 
 
+def test_what_others_published_looks_unlike_our_runs():
+    run = {"optimizer": "sgdm", "epoch": [1, 2, 3], "test_error": [0.3, 0.05, 0.07]}
+    picture = plots.published([run], source="Somebody (2020)", marks=(2,), limits=(0, 40))
+    assert "Published by Somebody (2020)" in picture.alt
+    assert "SGD-momentum ends at 7, lowest 5 in epoch 2" in picture.alt
+    axes = picture.figure.axes[0]
+    assert axes.lines[0].get_linestyle() == "--"
+    assert axes.lines[0].get_markerfacecolor() == "white"
+    assert "Somebody (2020)" in axes.get_xlabel()
+    ours = plots.curves({"sgdm": ([1, 2], [1.0, 2.0])}, x="x", y="y").figure.axes[0].lines[0]
+    assert ours.get_linestyle() == "-"
+
+
+def test_a_spread_is_shaded_around_its_line():
+    picture = plots.curves({"sgdm": ([1, 2], [1.0, 2.0])}, x="x", y="y", spread={"sgdm": ([0, 1], [2, 3])})
+    (shade,) = picture.figure.axes[0].collections
+    assert shade.get_paths()[0].get_extents().intervaly.tolist() == [0, 3]
+
+
+def test_the_envelope_says_how_many_coordinates_are_inside():
+    picture = plots.envelope([1, 100], [0.1, 0.5], [10.0, 2.0], np.array([[1.0, 2.0, 20.0, 3.0], [1.0, 3.0, 0.4, 0.2]]))
+    assert "at step 1 they are 0.1 and 10, the middle coordinate is at 2.5 and 75% of the coordinates" in picture.alt
+    assert "at step 100 they are 0.5 and 2, the middle coordinate is at 0.7 and 25% of the coordinates" in picture.alt
+    axes = picture.figure.axes[0]
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    assert axes.lines[2].get_color() == plots.STYLE["adabound"][0]
+    np.testing.assert_array_equal(axes.lines[2].get_ydata(), [2.5, 0.7])
+
+
 def test_the_dial_ends_in_the_colours_of_its_ends():
     for p, name in (("0", "sgdm"), ("1/8", "padam"), ("1/2", "amsgrad")):
         _, colour, _ = plots._look(f"padam p={p}")
         np.testing.assert_allclose(to_rgb(colour[:3]), to_rgb(plots.STYLE[name][0]), atol=0.01)
+
+
+def test_the_norm_goes_from_rmsprops_colour_towards_adamaxs():
+    colours = [to_rgb(plots._look(f"q={q}")[1][:3]) for q in (2, 8, 1e9)]
+    np.testing.assert_allclose(colours[0], to_rgb(plots.STYLE["rmsprop"][0]), atol=0.01)
+    np.testing.assert_allclose(colours[2], to_rgb(plots.STYLE["adamax"][0]), atol=0.01)
+    assert len(set(colours)) == 3
+    assert plots._look("q=8")[0] == "q = 8"
 
 
 def test_a_picture_carries_its_text_and_is_the_same_every_time():

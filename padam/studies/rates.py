@@ -11,7 +11,7 @@ _MODEL, _BATCH = "convnet-bn-w32", 128
 _SEEDS = range(5)
 _GRIDS = {
     "sgdm": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
-    "padam": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
+    "padam": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
     "amsgrad": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1),
     "adam": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1),
     "adamw": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1),
@@ -69,5 +69,5 @@ RATES = Study(
         {"optimizer": name, "lr": lr, "seed": seed} for seed in _SEEDS for name, grid in _GRIDS.items() for lr in grid
     ),
     measure=measure,
-    minutes=60,
+    minutes=70,
 )  # fmt: skip

@@ -185,7 +185,7 @@ def _page_numbers():
     at = lambda slot: {i: getattr(state, slot)[0] for i, state in enumerate(states, start=1)}  # noqa: E731
     constants = {r"\alpha": alpha, r"\beta_1": beta1, r"\beta_2": beta2, "p": p, "g": g, "t": t, r"\epsilon": 0.02,
                  "x": 1.3, r"\lambda": 0.05, r"\beta": 0.7, "a": 0.4, "b": 0.9, "m": 0.6, "v": 0.35, r"\hat v": 0.45,
-                 "c_1": 1 - beta1**t, "c_2": 1 - beta2**t}  # fmt: skip
+                 "c_1": 1 - beta1**t, "c_2": 1 - beta2**t, "q": 5}  # fmt: skip
     series = {"m": at("m"), "v": at("v"), r"\hat v": at("v_hat"), r"\alpha": {t: 0.27}, r"\epsilon": {t: 0.03},
               "g": {i: row[0] for i, row in enumerate(gradients, start=1)}}  # fmt: skip
     return constants, series, t

@@ -117,7 +117,7 @@ _CIFAR = {
         "lr": (1e-3, _PAPER),
         "betas": _BETAS,
         "eps": (1e-3, _PAPER),
-        "initial_accumulator": (1e-6, "chosen here: where Yogi's own paper starts v"),
+        "initial_accumulator": (1e-6, "chosen here: the default of optax's Yogi"),
         "correction": ("exact", "chosen here: as optax computes it; the paper's Yogi was not released"),
         "weight_decay": (1e-4, "chosen here: the paper names none; Adam's, for the rate is Adam's"),
     },

@@ -34,6 +34,7 @@ TORCH = ("tests/test_agreement.py", "tests/test_contract.py")
 SHELL = ("tests/test_reference.py", "tests/test_formulas.py", "tests/test_identities.py")
 TRAINING = ("tests/test_training.py",)
 RESUME = ("tests/test_resume.py",)
+STUDIES = ("tests/test_studies.py",)
 _PADAM = "    return h.lr * m / (sqrt(v_hat) + h.eps) ** (2 * h.p), State(m=m, v=v, v_hat=v_hat)"
 
 MUTANTS = (
@@ -132,6 +133,23 @@ MUTANTS = (
     Mutant("optim: yogi starts at zero", "optim.py", "initial_accumulator=1e-6,", "initial_accumulator=0.0,", ("tests/test_catalog.py", *TORCH), False),
     Mutant("optim: padam folded by default", "optim.py", 'p=1 / 8, decay="l2",\n        correction="none"', 'p=1 / 8, decay="l2",\n        correction="folded"', ("tests/test_catalog.py", *TORCH), False),
     Mutant("optim: base_lr forgotten", "optim.py", 'param_group.setdefault("base_lr", float(lr))', 'param_group.setdefault("base_lr", 1.0)', TORCH, False),
+    # --- problems.py, studies/
+    Mutant("wilson: everybody's own features", "problems.py", "X[i, 3 + 5 * i : 3 + 5 * i + (1 if label > 0 else 5)] = 1",
+           "X[i, 3 : 3 + (1 if label > 0 else 5)] = 1", ("tests/test_problems.py",)),
+    Mutant("reddi: the large slope every time", "problems.py", "large if t % period == 1 else small", "large if t % period else small",
+           ("tests/test_problems.py",)),
+    Mutant("studies: a run is not kept", "studies/conduct.py", "                    checkpoint.write(partial, json.dumps(kept).encode())\n", "",
+           STUDIES, False),
+    Mutant("studies: other settings go on", "studies/conduct.py", 'if kept["fixed"] != study.fixed:', "if False:", STUDIES, False),
+    Mutant("studies: infinity is kept", "studies/conduct.py", "    return records.plain(value)", "    return value", STUDIES, False),
+    Mutant("studies: a long run starts over", "studies/study.py", '        rows = saved["rows"]\n', "", STUDIES, False),
+    Mutant("studies: movement is a length", "studies/study.py", "(weights(model) - before).norm().item() / before.norm().item()",
+           "(weights(model) - before).norm().item()", STUDIES, False),
+    Mutant("studies: a bin too far", "studies/moments.py", "- _LOW) * _PER_DECADE).floor()", "- _LOW) * _PER_DECADE).ceil()", STUDIES, False),
+    Mutant("studies: v_hat is v", "studies/moments.py", 'v_hat = _all(states, "max_exp_avg_sq")', 'v_hat = _all(states, "exp_avg_sq") / 2', STUDIES,
+           False),
+    Mutant("studies: adamw's decay for another size", "studies/rates.py", "recipes.normalised(2.5e-2, lr, _BATCH, _TRAIN, _EPOCHS)",
+           "recipes.normalised(2.5e-2, lr, _BATCH, _TRAIN, 60)", STUDIES, False),
 )  # fmt: skip
 
 

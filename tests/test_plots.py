@@ -105,6 +105,13 @@ def test_what_others_published_looks_unlike_our_runs():
     assert ours.get_linestyle() == "-"
 
 
+def test_whole_numbers_get_whole_ticks():
+    whole = plots.curves({"none": ([1, 2, 3, 4], [1.0, 2.0, 3.0, 4.0])}, x="epoch", y="y").figure.axes[0]
+    parts = plots.curves({"none": ([0.0, 0.25, 0.5], [1.0, 2.0, 3.0])}, x="p", y="y").figure.axes[0]
+    assert all(tick.is_integer() for tick in whole.get_xticks())
+    assert not all(tick.is_integer() for tick in parts.get_xticks())
+
+
 def test_a_spread_is_shaded_around_its_line():
     picture = plots.curves({"sgdm": ([1, 2], [1.0, 2.0])}, x="x", y="y", spread={"sgdm": ([0, 1], [2, 3])})
     (shade,) = picture.figure.axes[0].collections

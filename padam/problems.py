@@ -57,7 +57,7 @@ def wilson(n=100, share=0.6, seed=0, test=1000):
 
     Args:
         n: training examples; there are 3 + 5 n features.
-        share: of positive labels, above 1/2.
+        share: of positive labels; the proof wants it above 1/2.
         seed: of their order.
         test: test examples.
 

@@ -117,7 +117,7 @@ def histories(runs, keys=("train_loss", "test_error"), log=("train_loss",)):
         ends.append(f"{label} {', '.join(_amount(key, history[key][-1]) for key in keys)}")
     for ax, key in zip(axes, keys, strict=True):
         ax.set(xlabel="epoch", ylabel=_LABELS[key], yscale="log" if key in log else "linear")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes[-1].legend(fontsize=9, frameon=False)
     what = " and ".join(_LABELS[key].split(" (")[0] for key in keys)
     return Picture(figure, f"Line chart of {what} by epoch. At the end: {'; '.join(ends)}.")
@@ -216,7 +216,7 @@ def curves(series, *, x, y, log="", styles=None, marks=(), limits=None, spread=N
     ax.set(xlabel=x, ylabel=y, xscale="log" if "x" in log else "linear", yscale="log" if "y" in log else "linear")
     ax.set(ylim=limits)
     if "x" not in log and all(float(value).is_integer() for xs, _ in series.values() for value in xs):
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.legend(fontsize=9, frameon=False)
     return Picture(figure, f"{y} against {x}, from {min(s[0][0] for s in series.values()):.3g}. {'; '.join(ends)}.")
 

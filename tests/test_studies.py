@@ -178,8 +178,8 @@ def test_the_committed_records_are_those_of_the_studies(path):
 
 
 def test_the_look_inside_a_run_does_not_change_it():
-    """The study of second moments trains what the records of the miniature hold: on one device the same errors by
-    epoch; on another nearly the same first epoch."""
+    """The study of second moments trains what the records of the miniature hold: on one device the same errors,
+    on another nearly the same first epoch."""
     study = studies.read("moments")
     for run in study["runs"]:
         path = records.default_root() / f"cifar10/vgg16-w16/{run['setting']['optimizer']}/seed0.json"

@@ -98,6 +98,7 @@ PROSE = {
     r"0.1 / \sqrt{0.001} \approx 3.16": "0.1 / 0.001**0.5",
     r"1 / \sqrt{1 - \beta_2}": "(1 - beta_2) ** -0.5",
     # Where Adam fails, and Amsgrad
+    r"v^p": "v**p",
     r"1010 x": "1010 * x",
     r"-10 x": "-10 * x",
     r"10 x": "10 * x",

@@ -1,7 +1,6 @@
 """What a study is, and the one way in which its networks are trained."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +24,7 @@ class Study:
     question: str
     fixed: dict
     settings: tuple
-    measure: Callable
+    measure: callable
     minutes: float
 
 

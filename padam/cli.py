@@ -1,6 +1,6 @@
 """The command line, `python -m padam`: what can be trained, training it, filling the paper's tables, what is there."""
 
-import re
+import contextlib
 import sys
 import time
 import warnings
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from padam import recipes, reproduce
+from padam.options import Budget, Capture, Data, Device, Id, Out, Plan, Precision, Profile, Seeds, Threads
 from padam.training.progress import said
 
 _EPILOG = (
@@ -27,59 +28,9 @@ _out = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
 _clock = {"begun": time.monotonic()}
 
 
-def seconds(text):
-    """ "90s", "25m", "1h30m", "1.5h" or plain seconds -> seconds. Raises typer.BadParameter for anything else."""
-    if text is None:
-        return None
-    number = r"(\d+(?:\.\d+)?)"
-    found = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s)?", text) or re.fullmatch(rf"()(){number}", text)
-    total = (
-        sum(float(part or 0) * unit for part, unit in zip(found.groups(), (3600, 60, 1), strict=True)) if found else 0
-    )
-    if total <= 0:
-        raise typer.BadParameter(f"{text!r} is no time; write 90s, 25m, 1h30m or 600 (seconds).")
-    return total
-
-
 def _left_of(budget):
     """The seconds that are left of a budget, which began with the process; None without one."""
     return None if budget is None else max(budget - (time.monotonic() - _clock["begun"]), 0.0)
-
-
-def _profile(text):
-    if text is not None and text not in recipes.PROFILES:
-        raise typer.BadParameter(f"{text!r} is no profile; there are {', '.join(recipes.PROFILES)}.")
-    return text
-
-
-def _device(text):
-    if text is None or text == "cpu":
-        return text
-    if not re.fullmatch(r"cuda(:\d+)?", text):
-        raise typer.BadParameter(f"{text!r} is no device; write cpu, cuda or cuda:1.")
-    import torch
-
-    if int(text[5:] or 0) >= torch.cuda.device_count():
-        raise typer.BadParameter(f"there is no {text} here; torch finds {torch.cuda.device_count()} CUDA devices.")
-    return text
-
-
-Id = Annotated[str, typer.Argument(metavar="ID", help="dataset/model/optimizer[-variant], as `list` shows them.")]
-Profile = Annotated[str | None, typer.Option(callback=_profile, metavar="quick|small|full",
-    help="How large; default $PADAM_PROFILE, else quick.")]  # fmt: skip
-Seeds = Annotated[int, typer.Option(min=1, help="How many seeds of each, from 0.")]
-Out = Annotated[Path | None, typer.Option(
-    help="Folder of the records; default padam/records/runs in a checkout, else ./padam-runs.")]  # fmt: skip
-Data = Annotated[Path | None, typer.Option(help="Folder of the data sets; default $PADAM_DATA, else data.")]
-Device = Annotated[str | None, typer.Option(callback=_device,
-    help="cpu, cuda or cuda:N; default CUDA where there is one.")]  # fmt: skip
-Precision = Annotated[str, typer.Option(
-    help="auto, fp32, bf16 or fp16; auto is bf16 on CUDA from 8.0 on, fp16 below, fp32 on a CPU.")]  # fmt: skip
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the CPU; default all of them.")]
-Budget = Annotated[str | None, typer.Option(callback=seconds, metavar="TIME",
-    help="Stop at the end of an epoch before so much time is spent: 90s, 25m, 1h30m.")]  # fmt: skip
-Plan = Annotated[bool, typer.Option("--plan", help="Only say what would be done.")]
-Capture = Annotated[bool, typer.Option("--capture", help="Replay the step as a CUDA graph; no GPU has tried this yet.")]
 
 
 @app.command("list")
@@ -142,19 +93,10 @@ def train(
         return
     from padam import training
 
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *rest: typer.echo(f"Warning: {message}", err=True)
-            record = training.train(recipe, seed, out, data=data, device=device, precision=precision, threads=threads,
-                                    budget=limit, capture=capture, keep=keep)  # fmt: skip
-    except training.Stopped as stop:
-        typer.echo(str(stop), err=True)
-        raise typer.Exit(reproduce.INTERRUPTED if stop.interrupted else reproduce.STOPPED) from stop
-    except training.Busy as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(reproduce.BUSY) from error
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        _fail(error)
+    with _ends_told(), warnings.catch_warnings():
+        warnings.showwarning = lambda message, *rest: typer.echo(f"Warning: {message}", err=True)
+        record = training.train(recipe, seed, out, data=data, device=device, precision=precision, threads=threads,
+                                budget=limit, capture=capture, keep=keep)  # fmt: skip
     diverged = record["outcome"]["status"] == "diverged"
     end = f"diverged in epoch {record['epochs_run']}" if diverged else f"finished: {said(record['final'])}"
     typer.echo(f"{cell.label}: {end}\n{cell.path}")
@@ -274,18 +216,28 @@ def study(
 
     Example: python -m padam study rates --jobs 2
     """
-    from padam import studies, training
+    from padam import studies
 
     if name not in studies.STUDIES:
         _fail(f"no study is called {name!r}; there are {', '.join(studies.STUDIES)}.")
     what, limit = studies.STUDIES[name], _left_of(budget)
-    try:
+    with _ends_told():
         measured, total = studies.progress(what, out)
         typer.echo(f"{name}: {what.question}\n{measured} of {total} runs are measured; all take about "
                    f"{what.minutes:g} minutes of one core.", err=not plan)  # fmt: skip
         if plan:
             return
         studies.conduct(what, out, data=data, jobs=jobs, budget=limit, say=lambda line: typer.echo(line, err=True))
+    typer.echo(f"{name}: recorded in {studies.path(name, out)}")
+
+
+@contextlib.contextmanager
+def _ends_told():
+    """How long work ends in here, as an exit status: stopped, busy, or an error with its message."""
+    from padam import training
+
+    try:
+        yield
     except training.Stopped as stop:
         typer.echo(str(stop), err=True)
         raise typer.Exit(reproduce.INTERRUPTED if stop.interrupted else reproduce.STOPPED) from stop
@@ -294,7 +246,6 @@ def study(
         raise typer.Exit(reproduce.BUSY) from error
     except (ValueError, OSError, ModuleNotFoundError) as error:
         _fail(error)
-    typer.echo(f"{name}: recorded in {studies.path(name, out)}")
 
 
 def _recipe(id, profile):

@@ -15,7 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from padam import cli, recipes, records, reproduce
+from padam import cli, options, recipes, records, reproduce
 from padam.data import embedded
 from padam.training import checkpoint, engine, progress
 
@@ -34,6 +34,7 @@ COMMANDS = {
     "reproduce": ("--profile", "--seeds", "--jobs", "--out", "--data", "--device", "--precision", "--threads",
                   "--budget", "--plan", "--capture"),
     "status": ("--profile", "--seeds", "--out"),
+    "study": ("--out", "--jobs", "--data", "--budget", "--plan"),
     "bench train": ("--profile", "--rounds", "--examples", "--workers", "--out", "--data", "--device", "--precision",
                     "--threads", "--capture"),
 }  # fmt: skip
@@ -248,13 +249,13 @@ def test_show_prints_every_setting_with_its_source(profile):
     [("90s", 90), ("25m", 1500), ("1h30m", 5400), ("1.5h", 5400), ("600", 600), ("1h1m1s", 3661), (None, None)],
 )
 def test_a_time_is_read(text, expected):
-    assert cli.seconds(text) == expected
+    assert options.seconds(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "m", "5x", "-3m", "0s", "0", "1h30", "5m5m", "1 h", "1e3", "5m!", "h1", "inf"])
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(typer.BadParameter, match="is no time; write 90s, 25m"):
-        cli.seconds(text)
+        options.seconds(text)
 
 
 @pytest.mark.parametrize(
@@ -535,7 +536,7 @@ def test_a_queue_hands_on_its_options_and_what_is_left_of_the_budget(monkeypatch
     assert command == [
         sys.executable, "-m", "padam", "train", ID, "--profile", "small", "--seed", "7", "--threads", "1", "--budget",
     ]  # fmt: skip
-    assert 90 <= cli.seconds(budget) <= 100
+    assert 90 <= options.seconds(budget) <= 100
 
 
 def test_a_table_can_be_stopped_and_filled_later(trained, tmp_path, start, lines):

@@ -1,19 +1,23 @@
 """Studies: kept after every run, resumed, stopped; what the measurements mean; the records that are committed."""
 
+import contextlib
 import dataclasses
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from padam import cli, models, optim, records, studies
 from padam import data as datasets
-from padam import models, optim, records, studies
 from padam.studies import moments, rates, tolerance
-from padam.studies.study import columns, movement, trained, weights
+from padam.studies.study import columns, halved, movement, trained, weights
 from padam.training import Stopped
-
-CALLS = []
 
 
 def _square(setting, data, folder):
@@ -136,12 +140,6 @@ def test_moments_are_those_of_the_optimizer():
     assert all(0 <= share <= 1 for share in found["above_twice"])
 
 
-def test_the_quantile_is_torchs():
-    values = torch.randn(1001, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    for share in (0.05, 0.5, 0.95):
-        assert moments._quantile(values, torch.tensor(share)) == torch.quantile(values, share).item()
-
-
 def test_tolerance_sees_the_limit_and_the_units():
     calm = tolerance.measure({"p": "1/2", "lr": 2**-8, "seed": 0}, None, None)
     wild = tolerance.measure({"p": "1/2", "lr": 16.0, "seed": 0}, None, None)
@@ -152,7 +150,7 @@ def test_tolerance_sees_the_limit_and_the_units():
 
 def test_pictures_are_halved_by_their_mean():
     image = torch.arange(3 * 4 * 4, dtype=torch.uint8).view(1, 3, 4, 4)
-    assert rates._halved(image)[0, 0].tolist() == [[2, 4], [10, 12]]  # 2.5, 4.5, 10.5, 12.5 rounded to even
+    assert halved(image)[0, 0].tolist() == [[2, 4], [10, 12]]  # 2.5, 4.5, 10.5, 12.5 rounded to even
 
 
 def test_the_rates_are_the_papers_but_for_the_rate():
@@ -160,6 +158,66 @@ def test_the_rates_are_the_papers_but_for_the_rate():
     assert rates.hyper("padam", 1.0)["correction"] == "folded"
     adamw = rates.hyper("adamw", 0.01)
     assert adamw["weight_decay"] * 0.01 == pytest.approx(0.025 * math.sqrt(128 / (5000 * 30)))
+
+
+def _dies(setting, data, folder):
+    os._exit(9)
+
+
+def test_a_process_that_dies_is_told_and_what_was_measured_goes_on(tmp_path):
+    with pytest.raises(OSError, match="perhaps for want of memory.* the same command goes on"):
+        studies.conduct(_study(_dies, 1), tmp_path)
+    assert len(studies.conduct(_study(count=1), tmp_path)["runs"]) == 1
+
+
+def _call(*words):
+    return CliRunner().invoke(cli.app, [str(word) for word in words], prog_name="python -m padam")
+
+
+def test_the_command_knows_its_studies_and_says_what_is_missing(tmp_path):
+    unknown = _call("study", "nosuch")
+    assert unknown.exit_code == 1
+    assert "no study is called 'nosuch'; there are tolerance, rates, moments" in unknown.stderr
+    plan = _call("study", "rates", "--plan", "--out", tmp_path)
+    assert plan.exit_code == 0
+    assert f"0 of {len(rates.RATES.settings)} runs" in plan.stdout
+    assert list(tmp_path.iterdir()) == []
+    there = _call("study", "tolerance")
+    assert there.exit_code == 0
+    assert there.stdout.strip() == f"tolerance: recorded in {studies.path('tolerance')}"
+
+
+def _signalled(number, tmp_path, group):
+    """A study's exit status and last words after a signal to it (or its whole group) when one run is measured.
+
+    The words end where the last process that could speak has ended, so a worker left behind is seen: the wait fails.
+    """
+    command = [sys.executable, "-m", "padam", "study", "tolerance", "--out", str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        for line in process.stderr:
+            if "to go" in line:
+                (os.killpg if group else os.kill)(process.pid, number)
+                break
+        try:
+            said = process.communicate(timeout=60)[1]
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    measured, total = studies.progress(tolerance.TOLERANCE, tmp_path)
+    assert 1 <= measured < total
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_what_is_measured_and_ends_with_130(tmp_path, number):
+    status, said = _signalled(number, tmp_path, group=True)
+    assert status == 130
+    assert "the same command goes on" in said
+    assert "Traceback" not in said
+
+
+def test_a_study_that_is_killed_leaves_no_process_behind(tmp_path):
+    assert _signalled(signal.SIGKILL, tmp_path, group=False)[0] == -signal.SIGKILL
 
 
 RECORDS = sorted(studies.path("any").parent.glob("*.json"))

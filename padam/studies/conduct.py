@@ -4,9 +4,12 @@ import contextlib
 import hashlib
 import json
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import torch
@@ -92,7 +95,7 @@ def _work(study, kept, partial, data, jobs, budget, say):
     if todo and source not in kept["sources"]:
         kept["sources"].append(source)
     context = multiprocessing.get_context("spawn")
-    with _terminated(), ProcessPoolExecutor(jobs, context, _alone) as pool:
+    with _interruptible(), ProcessPoolExecutor(jobs, context, _alone) as pool:
         running = {}
         try:
             while todo or running:
@@ -111,31 +114,43 @@ def _work(study, kept, partial, data, jobs, budget, say):
                     say(f"{study.name}: {words}: {run['seconds']:.1f} s, {len(todo) + len(running)} to go")
         except KeyboardInterrupt:
             for process in pool._processes.values():
-                process.terminate()
+                process.kill()
             there = f"{len(kept['runs'])} of {len(study.settings)} runs are measured"
             raise Stopped(f"{study.name}: stopped; {there}; the same command goes on.", interrupted=budget is None
                           or time.monotonic() - begun < budget) from None  # fmt: skip
+        except BrokenProcessPool as error:
+            raise OSError(
+                f"{study.name}: a process ended before its run did, perhaps for want of memory. What was measured is "
+                f"kept; the same command goes on, with fewer --jobs if need be."
+            ) from error
         except BaseException:
             for process in pool._processes.values():
-                process.terminate()
+                process.kill()
             raise
 
 
 @contextlib.contextmanager
-def _terminated():
-    """SIGTERM is Ctrl-C meanwhile."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _interruptible():
+    """SIGINT and SIGTERM are KeyboardInterrupt meanwhile, whatever they were before."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _alone():
-    """In a worker: one thread; Ctrl-C is the parent's to answer."""
+    """In a worker: one thread; signals are the parent's to answer; a parent that is killed takes the worker with it."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_follow, args=[multiprocessing.parent_process()], daemon=True).start()
+
+
+def _follow(parent):
+    parent.join()
+    os._exit(1)
 
 
 def _measured(name, measure, setting, data, folder):

@@ -42,17 +42,12 @@ def _observe(trainer, row, before):
         return seen | histogram(v)
     v_hat = _all(states, "max_exp_avg_sq")
     ratio = v_hat[v > 0] / v[v > 0]
-    above = [_quantile(ratio, share) for share in _SHARES]
+    above = torch.quantile(ratio, _SHARES, interpolation="nearest").tolist()
     return seen | histogram(v_hat) | {"above": above, "above_twice": (ratio > 2).double().mean().item()}
 
 
 def _all(states, key):
     return torch.cat([state[key].flatten() for state in states]).double()
-
-
-def _quantile(values, share):
-    """The quantile of a vector of any length (torch.quantile stops at 16 million)."""
-    return values.kthvalue(1 + round(share.item() * (len(values) - 1))).values.item()
 
 
 def histogram(v):

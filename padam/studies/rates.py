@@ -4,7 +4,7 @@ import torch
 
 from padam import data as datasets
 from padam import models, optim, recipes
-from padam.studies.study import Study, columns, movement, trained
+from padam.studies.study import Study, columns, halved, movement, trained
 
 _TRAIN, _HOLDOUT, _EPOCHS = 5_000, 5_000, 30
 _MODEL, _BATCH = "convnet-bn-w32", 128
@@ -22,13 +22,8 @@ _DECAYS = tuple(int(share * _EPOCHS) for share in (0.5, 0.75))
 def pictures(root=None):
     """CIFAR-10 for this study: 5,000 pictures to train, the next 5,000 held out, all 10,000 to test, at 16x16."""
     data = datasets.split(datasets.load("cifar10", root), _TRAIN, _HOLDOUT)
-    halved = {part: (_halved(getattr(data, part)[0]), getattr(data, part)[1]) for part in ("train", "valid", "test")}
-    return data._replace(**halved, shift=0, flip=False)
-
-
-def _halved(images):
-    """uint8 (N, 3, 32, 32) -> (N, 3, 16, 16): the mean of each 2x2 block, rounded."""
-    return torch.nn.functional.avg_pool2d(images.float(), 2).round().to(torch.uint8)
+    small = {part: (halved(getattr(data, part)[0]), getattr(data, part)[1]) for part in ("train", "valid", "test")}
+    return data._replace(**small, shift=0, flip=False)
 
 
 def hyper(name, lr):

@@ -61,6 +61,11 @@ def movement(model, before):
     return moved if math.isfinite(moved) else None
 
 
+def halved(images):
+    """uint8 (N, C, H, W) -> (N, C, H/2, W/2): the mean of each 2x2 block, rounded."""
+    return torch.nn.functional.avg_pool2d(images.float(), 2).round().to(torch.uint8)
+
+
 def columns(rows):
     """A list of rows with the same keys -> {key: list}."""
     return {key: [row[key] for row in rows] for key in rows[0]}

@@ -4,8 +4,6 @@ Every function returns a `Picture`: the figure with the alternative text that de
 computed from what is drawn. One colour and one marker per optimizer, the same everywhere.
 """
 
-import io
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -14,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from padam.catalog import CATALOG
+from padam.picture import Picture
 
 # Colour, marker. The seven of the paper's Section 5 stay apart under every kind of colour blindness (tested).
 STYLE = {
@@ -50,23 +49,6 @@ _DIAL_MARKERS = {0: "s", 1 / 16: "v", 1 / 8: "*", 1 / 4: "D", 1 / 2: "^"}
 _NORM = LinearSegmentedColormap.from_list("q", [STYLE["rmsprop"][0], STYLE["adamax"][0]])
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure and its alternative text; a notebook shows the first and keeps the second beside it."""
-
-    figure: Figure
-    alt: str
-
-    def png(self, dpi=160):
-        """The picture as PNG bytes, the same every time."""
-        buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
-        return buffer.getvalue()
-
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        return {"image/png": self.png(), "text/plain": self.alt}, {"image/png": {"alt": self.alt}}
-
-
 def fraction(text):
     """ "1/8" -> 0.125: a partially adaptive parameter as it is written in labels."""
     return float(Fraction(text))
@@ -96,6 +78,24 @@ def _look(name):
     return f"{title} {rest}".strip().replace("=", " = "), colour, marker
 
 
+def _legend(figure, ax):
+    """The legend where it covers nothing: inside the axes if some corner is free, else to the right of them."""
+    legend = ax.legend(fontsize=9, frameon=False)
+    figure.draw_without_rendering()
+    box = legend.get_window_extent()
+    named = [line for line in ax.lines if not line.get_label().startswith("_")]
+    paths = [line.get_path().transformed(line.get_transform()) for line in named]
+    if any(path.intersects_bbox(box, filled=False) for path in paths):
+        legend.remove()
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper", fontsize=9, frameon=False)
+
+
+def _mark(ax, value, text=""):
+    """A vertical line at a value of the x axis, and what it means above the axes, where no curve is."""
+    ax.axvline(value, color="#999999", lw=0.8, zorder=0)
+    ax.annotate(text, (value, 1.01), xycoords=("data", "axes fraction"), fontsize=9, color="#555555", ha="center")
+
+
 def histories(runs, keys=("train_loss", "test_error"), log=("train_loss",)):
     """Training curves, one panel a key, one line a run.
 
@@ -118,7 +118,7 @@ def histories(runs, keys=("train_loss", "test_error"), log=("train_loss",)):
     for ax, key in zip(axes, keys, strict=True):
         ax.set(xlabel="epoch", ylabel=_LABELS[key], yscale="log" if key in log else "linear")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    axes[-1].legend(fontsize=9, frameon=False)
+    _legend(figure, axes[-1])
     what = " and ".join(_LABELS[key].split(" (")[0] for key in keys)
     return Picture(figure, f"Line chart of {what} by epoch. At the end: {'; '.join(ends)}.")
 
@@ -161,7 +161,7 @@ def trajectories(problem, paths, scale=3, styles=None):
         ends.append(f"{label} is {distance:.2g} away after {len(path) - 1} steps")
     ax.plot(*problem.minimum, marker="+", color="black", ms=12)
     ax.set(xlim=(left, right), ylim=(bottom, top), xlabel="$x_1$", ylabel="$x_2$")
-    ax.legend(fontsize=9, frameon=False, loc="best")
+    _legend(figure, ax)
     alt = f"Paths over the level lines of a {problem.name}. From the minimum, {'; '.join(ends)}."
     return Picture(figure, alt)
 
@@ -211,13 +211,12 @@ def curves(series, *, x, y, log="", styles=None, marks=(), limits=None, spread=N
         dip = f", lowest {low:.3g} at {low_x:g}" if low < min(ys[0], ys[-1]) else ""
         ends.append(f"{label} goes from {ys[0]:.3g} to {ys[-1]:.3g}{dip}")
     for value, text in marks:
-        ax.axvline(value, color="#999999", lw=0.8, zorder=0)
-        ax.annotate(text, (value, 0.98), xycoords=("data", "axes fraction"), fontsize=9, color="#555555", va="top")
+        _mark(ax, value, text)
     ax.set(xlabel=x, ylabel=y, xscale="log" if "x" in log else "linear", yscale="log" if "y" in log else "linear")
     ax.set(ylim=limits)
     if "x" not in log and all(float(value).is_integer() for xs, _ in series.values() for value in xs):
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    ax.legend(fontsize=9, frameon=False)
+    _legend(figure, ax)
     return Picture(figure, f"{y} against {x}, from {min(s[0][0] for s in series.values()):.3g}. {'; '.join(ends)}.")
 
 
@@ -245,9 +244,9 @@ def published(runs, key="test_error", *, source, marks=(), limits=None):
         best = min(range(len(values)), key=values.__getitem__)
         ends.append(f"{label} ends at {values[-1]:.3g}, lowest {values[best]:.3g} in epoch {epochs[best]}")
     for epoch in marks:
-        ax.axvline(epoch, color="#999999", lw=0.8, zorder=0)
+        _mark(ax, epoch)
     ax.set(xlabel=f"epoch (published by {source})", ylabel=_LABELS.get(key, key), ylim=limits)
-    ax.legend(fontsize=9, frameon=False)
+    _legend(figure, ax)
     return Picture(figure, f"Published by {source}: {_LABELS.get(key, key)} by epoch. {'; '.join(ends)}.")
 
 

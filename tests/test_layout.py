@@ -31,12 +31,14 @@ MAY = {
     "reproduce": {"recipes", "records", "training"},
     "bench": {"data", "models", "optim", "recipes", "records", "training"},
     "studies": {"data", "models", "optim", "recipes", "records", "studies", "training"},
-    "cli": {"bench", "recipes", "records", "reproduce", "studies", "training"},
+    "options": {"recipes"},
+    "cli": {"bench", "options", "recipes", "records", "reproduce", "studies", "training"},
     "__main__": {"cli"},
-    "plots": {"catalog", "records"},
+    "picture": set(),
+    "plots": {"catalog", "picture", "records"},
     "show": {"rules", "catalog"},
 }
-WITHOUT_TORCH = {"rules", "catalog", "problems", "reference", "recipes", "records", "plots", "show"}
+WITHOUT_TORCH = {"rules", "catalog", "problems", "reference", "recipes", "records", "picture", "plots", "show"}
 
 
 def _modules():

@@ -87,6 +87,9 @@ def test_curves_say_where_they_go():
     picture = plots.curves({"none": ([1, 10], [2.0, 3.0])}, x="step", y="rate", log="x", marks=[(5, "five")])
     assert picture.alt == "rate against step, from 1. none goes from 2 to 3."
     assert picture.figure.axes[0].get_xscale() == "log"
+    (mark,) = picture.figure.axes[0].texts
+    assert (mark.get_text(), mark.xy[0]) == ("five", 5)
+    assert mark.xy[1] > 1  # above the axes, where no line is
     valley = plots.curves({"adam": ([1, 10, 100], [2.0, 0.5, 3.0])}, x="rate", y="loss", limits=(0.4, 2))
     assert "Adam goes from 2 to 3, lowest 0.5 at 10." in valley.alt
     assert valley.figure.axes[0].get_ylim() == (0.4, 2)
@@ -110,6 +113,18 @@ def test_whole_numbers_get_whole_ticks():
     parts = plots.curves({"none": ([0.0, 0.25, 0.5], [1.0, 2.0, 3.0])}, x="p", y="y").figure.axes[0]
     assert all(tick.is_integer() for tick in whole.get_xticks())
     assert not all(tick.is_integer() for tick in parts.get_xticks())
+
+
+def test_a_legend_that_would_cover_a_line_stands_outside():
+    free = plots.curves({"adam": ([0, 1, 2], [0.0, 1.0, 5.0])}, x="x", y="y", marks=[(0.5, "mark")])
+    assert free.figure.axes[0].get_legend() is not None
+    assert free.figure.legends == []
+    full = plots.curves({f"line {n}": ([0, 1, 2], [n, n, n]) for n in range(9)}, x="x", y="y")
+    assert full.figure.axes[0].get_legend() is None
+    (legend,) = full.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [f"line {n}" for n in range(9)]
+    full.figure.draw_without_rendering()
+    assert legend.get_window_extent().x0 >= full.figure.axes[0].get_window_extent().x1
 
 
 def test_a_spread_is_shaded_around_its_line():

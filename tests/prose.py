@@ -113,7 +113,7 @@ PROSE = {
     r"\sqrt{0.99} \approx 0.995": "0.99**0.5",
     # The small learning rate dilemma
     r"\hat{v}^{-p}": "hatv**-p",
-    r"4 \cdot 10^{-6}": "4e-6",
+    r"3 \cdot 10^{-6}": "3e-6",
     # The rivals
     r"x - \alpha (g + \lambda x) = (1 - \alpha \lambda) x - \alpha g": "x - alpha * g - alpha * lambda_ * x",
     r"\frac{a}{2} (x - 1)^2": "a / 2 * (x - 1) ** 2",

@@ -79,15 +79,16 @@ def _look(name):
 
 
 def _legend(figure, ax):
-    """The legend where it covers nothing: inside the axes if some corner is free, else to the right of them."""
-    legend = ax.legend(fontsize=9, frameon=False)
+    """The legend where it covers no line: inside the axes if some corner is free, else above them."""
+    look = {"fontsize": 9, "framealpha": 0.9, "edgecolor": "none"}
+    legend = ax.legend(**look)
     figure.draw_without_rendering()
     box = legend.get_window_extent()
     named = [line for line in ax.lines if not line.get_label().startswith("_")]
     paths = [line.get_path().transformed(line.get_transform()) for line in named]
     if any(path.intersects_bbox(box, filled=False) for path in paths):
         legend.remove()
-        figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper", fontsize=9, frameon=False)
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=min(3, len(named)), **look)
 
 
 def _mark(ax, value, text=""):

@@ -6,6 +6,7 @@ notebook as Markdown or LaTeX; str() gives the text.
 
 import difflib
 import inspect
+import re
 
 from padam import rules
 from padam.catalog import CATALOG, CORRECTIONS, DECAYS
@@ -84,7 +85,14 @@ def decay(name):
 def rows(header, *body):
     """A Markdown table; numbers are shown as they are, so round them first."""
     lines = [header, ["---"] * len(header), *body]
-    return Markdown("\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines))
+    return Markdown("\n".join("| " + " | ".join(_unbroken(str(cell)) for cell in line) + " |" for line in lines))
+
+
+def _unbroken(cell):
+    """A cell that a narrow page does not break within "0.9 ± 0.1", "+1 / -1", "p = 1/8" or "1e-06"."""
+    if "$" in cell or "`" in cell:
+        return cell
+    return re.sub(r" ([±/=]) ", "\u00a0\\1\u00a0", re.sub(r"(?<=\de-)(?=\d)", "\u2060", cell))
 
 
 def sides(lines):

@@ -124,7 +124,7 @@ def test_a_legend_that_would_cover_a_line_stands_outside():
     (legend,) = full.figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [f"line {n}" for n in range(9)]
     full.figure.draw_without_rendering()
-    assert legend.get_window_extent().x0 >= full.figure.axes[0].get_window_extent().x1
+    assert legend.get_window_extent().y0 >= full.figure.axes[0].get_window_extent().y1
 
 
 def test_a_spread_is_shaded_around_its_line():

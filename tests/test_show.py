@@ -69,6 +69,13 @@ def test_a_table_has_a_row_an_optimizer():
     assert len(str(show.table()).splitlines()) == 2 + len(CATALOG)
 
 
+def test_a_number_in_a_table_is_not_broken():
+    line = str(show.rows(["p = 1/8"], ["0.9 ± 0.1"], ["+1 / -1"], ["1e-06"], ["$a = b$"], ["two words"])).splitlines()
+    assert line[0] == "| p\u00a0=\u00a01/8 |"
+    assert line[2:5] == ["| 0.9\u00a0±\u00a00.1 |", "| +1\u00a0/\u00a0-1 |", "| 1e-\u206006 |"]
+    assert line[5:] == ["| $a = b$ |", "| two words |"]
+
+
 @pytest.mark.parametrize("call", [show.source, show.math, show.table])
 def test_an_unknown_name_is_an_error_that_lists_the_names(call):
     with pytest.raises(ValueError, match="no optimizer is called 'padamm'; the catalog has sgdm, .*padam"):

@@ -187,14 +187,12 @@ def bench_train(
     """
     from padam import bench as benchmarks
 
-    try:
+    with _ends_told():
         record = benchmarks.train(
             _recipe(id, profile), data=data, device=device, precision=precision, threads=threads, rounds=rounds,
             examples=examples, workers=workers, capture=capture, say=lambda line: typer.echo(line, err=True),
         )  # fmt: skip
         path = benchmarks.keep(record, out)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        _fail(error)
     ratio = record["ratio"]
     typer.echo(
         f"{record['device']}, {record['precision']}, {record['examples']:,} pictures: {record['compared_with']} takes "

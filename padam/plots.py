@@ -79,16 +79,19 @@ def _look(name):
 
 
 def _legend(figure, ax):
-    """The legend where it covers no line: inside the axes if some corner is free, else above them."""
+    """The legend where it covers no line: inside the axes if some corner is free, else above, in columns that fit."""
     look = {"fontsize": 9, "framealpha": 0.9, "edgecolor": "none"}
     legend = ax.legend(**look)
     figure.draw_without_rendering()
     box = legend.get_window_extent()
     named = [line for line in ax.lines if not line.get_label().startswith("_")]
     paths = [line.get_path().transformed(line.get_transform()) for line in named]
-    if any(path.intersects_bbox(box, filled=False) for path in paths):
+    columns = 3 if any(path.intersects_bbox(box, filled=False) for path in paths) else 0
+    while columns:
         legend.remove()
-        figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=min(3, len(named)), **look)
+        legend = figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=columns, **look)
+        figure.draw_without_rendering()
+        columns = columns - 1 if legend.get_window_extent().width > figure.bbox.width else 0
 
 
 def _mark(ax, value, text=""):
@@ -184,7 +187,7 @@ def effective_rates(rates, xlabel="effective learning rate of a coordinate"):
         low, middle, high = np.percentile(values, [5, 50, 95])
         spreads.append(f"{label}: median {middle:.2g}, 95th over 5th percentile {high / low:.2g}")
     ax.set(xscale="log", xlabel=xlabel, ylabel="coordinates")
-    ax.legend(fontsize=9, frameon=False)
+    _legend(figure, ax)
     return Picture(figure, f"Histograms of the {xlabel}. {'; '.join(spreads)}.")
 
 
@@ -268,7 +271,7 @@ def envelope(steps, lower, upper, rates):
     ax.fill_between(steps, low, high, color=colour, alpha=0.35, lw=0, label="nine coordinates in ten")
     ax.plot(steps, middle, color=colour, lw=2, label="the middle coordinate")
     ax.set(xlabel="step", ylabel="effective rate before the clip", xscale="log", yscale="log")
-    ax.legend(fontsize=9, frameon=False)
+    _legend(figure, ax)
     inside = [np.mean((rates[i] >= lower[i]) & (rates[i] <= upper[i])) for i in (0, -1)]
     ends = [
         f"at step {steps[i]:g} they are {lower[i]:.2g} and {upper[i]:.2g}, the middle coordinate is at {middle[i]:.2g} "

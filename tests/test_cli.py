@@ -15,7 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from padam import cli, options, recipes, records, reproduce
+from padam import cli, options, recipes, records, reproduce, studies
 from padam.data import embedded
 from padam.training import checkpoint, engine, progress
 
@@ -592,3 +592,16 @@ def test_a_pipe_gets_neither_colours_nor_carriage_returns(trained, tmp_path, lin
         shown += _call(*words.split()).output
     assert "epoch 4 of 4" in shown
     assert not set("\x1b\r\b") & set(shown)
+
+
+def test_study_knows_its_studies_and_says_what_is_missing(tmp_path):
+    unknown = _call("study", "nosuch")
+    assert unknown.exit_code == 1
+    assert "no study is called 'nosuch'; there are tolerance, rates, moments" in unknown.stderr
+    plan = _call("study", "rates", "--plan", "--out", tmp_path)
+    assert plan.exit_code == 0
+    assert f"0 of {len(studies.STUDIES['rates'].settings)} runs" in plan.stdout
+    assert list(tmp_path.iterdir()) == []
+    there = _call("study", "tolerance")
+    assert there.exit_code == 0
+    assert there.stdout.strip() == f"tolerance: recorded in {studies.path('tolerance')}"

@@ -125,6 +125,9 @@ def test_a_legend_that_would_cover_a_line_stands_outside():
     assert [text.get_text() for text in legend.get_texts()] == [f"line {n}" for n in range(9)]
     full.figure.draw_without_rendering()
     assert legend.get_window_extent().y0 >= full.figure.axes[0].get_window_extent().y1
+    long = plots.curves({f"a line with a long name {n}": ([0, 1, 2], [n, n, n]) for n in range(9)}, x="x", y="y")
+    (legend,) = long.figure.legends
+    assert legend.get_window_extent().width <= long.figure.bbox.width
 
 
 def test_a_spread_is_shaded_around_its_line():

@@ -11,10 +11,9 @@ import sys
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from padam import cli, models, optim, records, studies
 from padam import data as datasets
+from padam import models, optim, records, studies
 from padam.studies import moments, rates, tolerance
 from padam.studies.study import columns, halved, movement, trained, weights
 from padam.training import Stopped
@@ -168,23 +167,6 @@ def test_a_process_that_dies_is_told_and_what_was_measured_goes_on(tmp_path):
     with pytest.raises(OSError, match="perhaps for want of memory.* the same command goes on"):
         studies.conduct(_study(_dies, 1), tmp_path)
     assert len(studies.conduct(_study(count=1), tmp_path)["runs"]) == 1
-
-
-def _call(*words):
-    return CliRunner().invoke(cli.app, [str(word) for word in words], prog_name="python -m padam")
-
-
-def test_the_command_knows_its_studies_and_says_what_is_missing(tmp_path):
-    unknown = _call("study", "nosuch")
-    assert unknown.exit_code == 1
-    assert "no study is called 'nosuch'; there are tolerance, rates, moments" in unknown.stderr
-    plan = _call("study", "rates", "--plan", "--out", tmp_path)
-    assert plan.exit_code == 0
-    assert f"0 of {len(rates.RATES.settings)} runs" in plan.stdout
-    assert list(tmp_path.iterdir()) == []
-    there = _call("study", "tolerance")
-    assert there.exit_code == 0
-    assert there.stdout.strip() == f"tolerance: recorded in {studies.path('tolerance')}"
 
 
 def _signalled(number, tmp_path, group):

@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 export PADAM_PROGRESS = 0
 export REPOSITORY
-.PHONY: help book html test mutants notebooks stamp wheel format clean
+.PHONY: help book html test mutants notebooks results stamp wheel format clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -29,8 +29,11 @@ test: .venv/.complete  ## run the tests, and every chapter once
 mutants: .venv/.complete  ## make named mistakes in the package, one by one: a test must notice each (minutes)
 	$(PY) tests/mutants.py
 
-notebooks: .venv/.complete  ## run the chapters in place: refreshes their stored outputs
+notebooks: results  ## run the chapters in place: refreshes their stored outputs
 	$(PY) book/make.py notebooks
+
+results: .venv/.complete  ## write the page of results from the records
+	$(PY) -m padam results --to book/results.md
 
 stamp: .venv/.complete  ## write the repository's address (pyproject.toml, or REPOSITORY=...) into the book and the chapters
 	$(PY) book/make.py stamp

@@ -171,6 +171,26 @@ def status(profile: Profile = None, seeds: Seeds = 3, out: Out = None):
     _out.print("k/n: so many seeds recorded; †: diverged; epoch a/b: begun; *: running now; -: nothing yet.")
 
 
+@app.command()
+def results(
+    out: Out = None,
+    to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the page there; default: print it.")] = None,
+):
+    """The tables of the paper beside others' runs and yours, and its sentences judged, as a page in Markdown.
+
+    Example: python -m padam results --out ./padam-runs --to results.md
+    """
+    from padam import results as page
+
+    with _ends_told():
+        text = page.page(out)
+        if to is None:
+            typer.echo(text, nl=False)
+        else:
+            to.write_text(text)
+            typer.echo(f"{to}: the results page.")
+
+
 @bench.command("train")
 def bench_train(
     id: Annotated[str, typer.Argument(metavar="ID", help="A recipe of pictures.")] = "cifar10/vgg16/padam",

@@ -32,13 +32,17 @@ MAY = {
     "bench": {"data", "models", "optim", "recipes", "records", "training"},
     "studies": {"data", "models", "optim", "recipes", "records", "studies", "training"},
     "options": {"recipes"},
-    "cli": {"bench", "options", "recipes", "records", "reproduce", "studies", "training"},
+    "cli": {"bench", "options", "recipes", "records", "reproduce", "results", "studies", "training"},
     "__main__": {"cli"},
     "picture": set(),
     "plots": {"catalog", "picture", "records"},
     "show": {"rules", "catalog"},
+    "tables": {"catalog", "recipes", "records"},
+    "results": {"records", "show", "tables"},
 }
-WITHOUT_TORCH = {"rules", "catalog", "problems", "reference", "recipes", "records", "picture", "plots", "show"}
+WITHOUT_TORCH = {
+    "rules", "catalog", "problems", "reference", "recipes", "records", "picture", "plots", "show", "tables", "results",
+}  # fmt: skip
 
 
 def _modules():

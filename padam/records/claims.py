@@ -1,0 +1,143 @@
+"""The paper's sentences about CIFAR, each as comparisons that `padam.records.judge` can judge.
+
+Section 5.1 whole, but for what no record can show ("start to behave differently"), and what Sections 1, 3 and 5 say of
+the same runs. `…` and brackets mark what a quotation leaves out and adds. To judge: `claim(runs)`, or `judge.summary`.
+"""
+
+from padam.records.judge import (
+    Claim,
+    Less,
+    between,
+    converging,
+    early_test,
+    early_train,
+    first_gain,
+    last,
+    second_gain,
+)
+
+CELLS = ("cifar10/vgg16", "cifar10/resnet18", "cifar10/wrn16-4")  # of Table 1
+SEVEN = ("sgdm", "adam", "amsgrad", "adamw", "yogi", "adabound", "padam")
+FULLY, NEWER = ("adam", "amsgrad"), ("adamw", "yogi", "adabound")
+PAR = 0.2  # the paper: "differences less than 0.2%"
+
+
+def _all(quantity, these, those, limit=0.0):
+    return tuple(Less(quantity, one, other, limit) for one in these for other in those if one != other)
+
+
+_DIAL = ("padam-p0.0625", "padam", "padam-p0.2", "padam-p0.25", "padam-p0.4")  # p = 1/16, 1/8, 1/5, 1/4, 2/5
+_PAIRS = tuple((low, high) for at, low in enumerate(_DIAL) for high in _DIAL[at + 1 :])
+
+CLAIMS = (
+    Claim(
+        "early train", "5.1", "at the early stage of the training process, (partially) adaptive gradient methods "
+        "including Padam, make rapid progress lowering … the train loss …, while SGD with momentum converges "
+        "relatively slowly",
+        "training error, mean over the first half of the epochs before the first decay: each below SGD-momentum's",
+        _all(early_train, SEVEN[1:], ["sgdm"]),
+    ),
+    Claim(
+        "early test", "5.1", "[the same of] the test error",
+        "test error, mean over the same epochs: each below SGD-momentum's",
+        _all(early_test, SEVEN[1:], ["sgdm"]),
+    ),
+    Claim(
+        "huge drop", "5.1", "After the first learning rate decaying … SGD with momentum makes a huge drop",
+        "the decay brings it more points of test error than it brings Adam and Amsgrad",
+        _all(first_gain, ["sgdm"], FULLY),
+    ),
+    Claim(
+        "start to generalize badly", "5.1", "while fully adaptive gradient methods (Adam and Amsgrad) start to "
+        "generalize badly",
+        "test error, mean between the decays: both above SGD-momentum's",
+        _all(between, ["sgdm"], FULLY),
+    ),
+    Claim(
+        "relatively good", "5.1", "Padam, on the other hand, maintains relatively good generalization performance",
+        "test error, mean between the decays: below Adam's and Amsgrad's",
+        _all(between, ["padam"], FULLY),
+    ),
+    Claim(
+        "holds the lead", "5.1", "and also holds the lead over other algorithms",
+        "test error, mean between the decays: below every other's",
+        _all(between, ["padam"], SEVEN),
+    ),
+    Claim(
+        "lose all the power", "5.1", "After the second decaying … Adam and Amsgrad basically lose all the power of "
+        "traversing through the parameter space",
+        "the decay brings them fewer points of test error than SGD-momentum",
+        _all(second_gain, ["sgdm"], FULLY),
+    ),
+    Claim(
+        "catches up", "5.1", "while the performance of SGD with momentum finally catches up with Padam",
+        f"last epoch: SGD-momentum less than {PAR} points behind",
+        _all(last, ["sgdm"], ["padam"], PAR), final=True,
+    ),
+    Claim(
+        "improve on Adam", "5.1", "AdamW, Yogi and AdaBound indeed improve the performance compared with original Adam",
+        "last epoch: each below Adam", _all(last, NEWER, ["adam"]), final=True,
+    ),
+    Claim(
+        "worse than Padam", "5.1", "but the performance is still worse than Padam",
+        "last epoch: each above Padam", _all(last, ["padam"], NEWER), final=True,
+    ),
+    Claim(
+        "faster", "5.1", "it maintains faster convergence rate",
+        "training error, mean over all epochs before the first decay: Padam's below SGD-momentum's",
+        _all(converging, ["padam"], ["sgdm"]),
+    ),
+    Claim(
+        "as well as SGD-momentum", "5.1", "while also generalizing as well as SGD with momentum in the end",
+        f"last epoch: Padam less than {PAR} points behind", _all(last, ["padam"], ["sgdm"], PAR), final=True,
+    ),
+    Claim(
+        "lowest accuracy", "5.1", "methods such as Adam and Amsgrad have the lowest test accuracy",
+        "last epoch: both above every other", _all(last, ("sgdm", *NEWER, "padam"), FULLY), final=True,
+    ),
+    Claim(
+        "barely match", "5.1", "[AdamW, Yogi, AdaBound] still fall behind or barely match the performance of SGD with "
+        "momentum",
+        f"last epoch: none is {PAR} points or more ahead of it", _all(last, ["sgdm"], NEWER, PAR), final=True,
+    ),
+    Claim(
+        "highest accuracy", "5.1", "Padam achieves the highest test accuracy for VGGNet and WideResNet",
+        "last epoch: below every other", _all(last, ["padam"], SEVEN), final=True, models=("vgg", "wrn"),
+    ),
+    Claim(
+        "on a par", "5.1", "For training ResNet … Padam is also on a par with SGD with momentum at the final epoch "
+        "(differences less than 0.2%)",
+        f"last epoch: less than {PAR} points apart",
+        _all(last, ["padam"], ["sgdm"], PAR) + _all(last, ["sgdm"], ["padam"], PAR), final=True, models=("resnet",),
+    ),
+    Claim(
+        "Adam behind SGD-momentum", "1", "training with Adam or its variants typically generalizes worse than SGD with "
+        "momentum",
+        "last epoch: Adam and Amsgrad above SGD-momentum", _all(last, ["sgdm"], FULLY), final=True,
+    ),
+    Claim(
+        "ahead of Adam and Amsgrad", "5", "much better than existing adaptive gradient methods such as Adam and "
+        "Amsgrad",
+        "last epoch: Padam below both", _all(last, ["padam"], FULLY), final=True,
+    ),
+    Claim(
+        "fastest", "1", "Padam achieves the fastest convergence speed",
+        "training error, mean over all epochs before the first decay: below every other's",
+        _all(converging, ["padam"], SEVEN),
+    ),
+    Claim(
+        "larger p is faster", "3", "a larger p will lead to fast convergence at early stages",
+        "test error, mean over the first half of the epochs before the first decay: below that of every smaller p",
+        tuple(Less(early_test, high, low) for low, high in _PAIRS), models=("resnet",),
+    ),
+    Claim(
+        "larger p is worse", "3", "and worse generalization performance later",
+        "last epoch, of the p from 1/8 on: above every smaller of them",
+        tuple(Less(last, low, high) for low, high in _PAIRS if low != _DIAL[0]), models=("resnet",),
+    ),
+    Claim(
+        "p = 1/8", "3", "With a proper choice of p (e.g., 1/8 in this case), Padam can obtain the best of both worlds",
+        "last epoch: p = 1/8 below every other p",
+        tuple(Less(last, "padam", other) for other in _DIAL if other != "padam"), models=("resnet",),
+    ),
+)  # fmt: skip

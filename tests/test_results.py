@@ -1,0 +1,98 @@
+"""The page of results: made from records alone, and every number on it moves with its record."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from padam import cli, records, results, tables
+from padam.records import evidence, judge
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNS = records.HERE / "runs"
+
+
+def test_the_page_in_the_book_is_what_the_records_say():
+    page = (ROOT / "book" / "results.md").read_text()
+    assert page == results.page(), "run `make results`"
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """A copy of our records, to be altered."""
+    return Path(shutil.copytree(RUNS, tmp_path / "runs", ignore=shutil.ignore_patterns("seed?", "*.pt", "lock")))
+
+
+def _alter(path, key, epoch, value):
+    record = json.loads(path.read_text())
+    record["history"][key][epoch] = value
+    path.write_text(records.dumps(record))
+
+
+@pytest.mark.parametrize(("key", "epoch"), [("test_error", -1), ("test_error", 0), ("train_error", 0)])
+def test_one_altered_value_in_one_record_changes_the_page(key, epoch, copied):
+    assert results.page(copied) == results.page()
+    _alter(copied / "cifar10" / "vgg16-w16" / "padam" / "seed0.json", key, epoch, 0.95)
+    assert results.page(copied) != results.page()
+
+
+def test_one_altered_value_in_one_record_changes_a_verdict(copied):
+    claim = next(c for c in tables.claims.CLAIMS if c.name == "as well as SGD-momentum")
+    assert judge.summary(claim, evidence.collect(copied)["small"]).verdict == judge.HOLDS
+    _alter(copied / "cifar10" / "vgg16-w16" / "padam" / "seed0.json", "test_error", -1, 0.5)
+    assert judge.summary(claim, evidence.collect(copied)["small"]).verdict != judge.HOLDS
+
+
+def test_without_records_every_cell_of_ours_is_empty_and_the_commands_stand_below(tmp_path):
+    found = evidence.collect(tmp_path)
+    for network in tables.claims.CELLS:
+        _, *body = tables.table1(network, found)
+        assert [row[-2:] for row in body] == [(tables.EMPTY, tables.EMPTY)] * 7
+        assert all(row[1] != tables.EMPTY for row in body)
+    page = results.page(tmp_path)
+    for profile in ("full", "small"):
+        for command in tables.commands(found, profile):
+            assert f"    {command}\n" in page
+            planned = CliRunner().invoke(cli.app, [*command.split()[3:], "--plan", "--out", str(tmp_path)])
+            assert planned.exit_code == 0, planned.output
+
+
+def test_a_cell_says_how_many_runs_it_is():
+    def run(last, seed):
+        history = {"epoch": [1, 2], "test_error": [last - 0.01, last]}
+        return evidence.Run("small", "cifar10/vgg16", "adam", seed, history=history)
+
+    assert tables.cell([]) == tables.EMPTY
+    assert tables.cell([run(0.2, 0)]) == "20.0 / 19.0 (1)"
+    assert tables.cell([run(0.2, 0), run(0.22, 1)]) == "21.0 ± 1.4 / 20.0 ± 1.4 (2)"
+    table = evidence.Run("adai-pnm", "cifar10/vgg16", "adam", best=7.31, sd=0.25, runs=3)
+    assert tables.cell([table]) == f"{tables.EMPTY} / 7.31 ± 0.25 (3)"
+    lost = evidence.Run("full", "cifar10/vgg16", "adam", 0, history={"epoch": [1, 2], "test_error": [0.9, None]})
+    assert tables.cell([lost]) == "diverged / 90.00 (1)"
+
+
+def test_a_verdict_is_told_with_its_networks():
+    assert tables.told(judge.Summary(judge.HOLDS, 3, 0, 3, 1)) == "holds (3 of 3)"
+    assert tables.told(judge.Summary(judge.FAILS, 1, 1, 3, 1)) == "**fails** (1 of 3)"
+    assert tables.told(judge.Summary(judge.OPEN, 1, 0, 3, 1)) == "open (1 of 3 hold)"
+    assert tables.told(judge.Summary(judge.OPEN, 0, 0, 0, 0)) == tables.EMPTY
+
+
+def test_the_comparisons_behind_a_verdict_can_be_read():
+    claim = next(c for c in tables.claims.CLAIMS if c.name == "on a par")
+    header, *body = tables.compared(claim, "paper", evidence.collect())
+    assert [row[2] for row in body] == ["+0.06 ± 0.00", "-0.06 ± 0.00"]
+    assert header[3] == "below 0.2"
+
+
+def test_the_command_writes_the_page_and_says_what_is_wrong_with_a_folder(copied, tmp_path):
+    run = CliRunner()
+    assert run.invoke(cli.app, ["results", "--out", str(copied)]).stdout == results.page(copied)
+    done = run.invoke(cli.app, ["results", "--out", str(copied), "--to", str(tmp_path / "page.md")])
+    assert done.exit_code == 0
+    assert (tmp_path / "page.md").read_text() == results.page(copied)
+    missing = run.invoke(cli.app, ["results", "--out", str(tmp_path / "gone")])
+    assert missing.exit_code == 1
+    assert "there is no folder" in missing.output

@@ -20,7 +20,8 @@ class Recipe:
     `id` is the paper's cell, "dataset/model/optimizer[-variant]", whatever the profile; dataset and model are the
     profile's own. `hyper` are the optimizer's settings by their torch names. train_size is None for all training
     examples; the `holdout` examples after them are never trained on. The rate is multiplied by `gamma` after each of
-    the `milestones`, in epochs. `sources` says where each value comes from; a setting's key there is "hyper.lr".
+    the `milestones`, in epochs. `sources` says where each value comes from; a setting's key there is "hyper.lr". `loop`
+    is "plain", or "authors": as their script does it, see `padam.training.engine.Trainer`.
     """
 
     id: str
@@ -37,11 +38,17 @@ class Recipe:
     gamma: float
     holdout: int
     sources: dict
+    loop: str = "plain"
 
     def values(self):
-        """Everything but the sources, as JSON has it: what a record keeps and what two runs must share to be one."""
+        """Everything but the sources, as JSON has it: what a record keeps and what two runs must share to be one.
+
+        `loop` is left out where it is the plain one.
+        """
         values = asdict(self)
         del values["sources"]
+        if self.loop == "plain":
+            del values["loop"]
         return values | {"milestones": list(self.milestones), "hyper": {k: _plain(v) for k, v in self.hyper.items()}}
 
 
@@ -190,6 +197,7 @@ def _variants(dataset, optimizer):
     found = {f"lr{text}": {"lr": (f"x{text}", _ABLATION)} for text in ("3", "0.33")}
     if optimizer == "padam":
         found |= {kind: {"correction": (kind, _ABLATION)} for kind in ("none", "exact")}
+        found |= {"authors": {}} if dataset.startswith("cifar") else {}  # the loop is theirs, see `get`
         if dataset != "ptb":
             found |= {f"p{p:g}": {"p": (p, _GRID)} for p in (0.4, 0.25, 0.2, 0.0625)}
     if optimizer == "adamw":
@@ -263,13 +271,16 @@ def get(id, profile=None):
     if profile != "full":
         sources |= dict.fromkeys(("dataset", "model", "train_size", "epochs", "holdout"), f"chosen here: {why}")
         sources["milestones"] = "chosen here: the paper's, in proportion to the epochs"
+    loop = "authors" if variant == "authors" else "plain"
+    if loop != "plain":
+        sources["loop"] = "authors' code: run_cnn_test_cifar10.py"
     if dataset in _BORROWED and not id.startswith("cifar100/resnet18/padam"):
         sources |= {key: _BORROWED[dataset] for key, source in sources.items() if source.startswith("paper")}
     return Recipe(
         id=id, profile=profile, dataset=data, model=model + endings.get(model, ""), optimizer=optimizer,
         variant=variant or None, hyper=hyper, batch_size=batch, train_size=train_size, epochs=epochs,
         milestones=tuple(round(m * epochs / paper_epochs) for m in paper_milestones), gamma=0.1, holdout=holdout,
-        sources=sources,
+        sources=sources, loop=loop,
     )  # fmt: skip
 
 

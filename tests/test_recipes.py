@@ -79,6 +79,7 @@ VARIANTS = (
     ("adamw", "literal", ("ptb",), {"weight_decay": 4e-4}),
     ("adam", "wd5e-4", ON_PICTURES, {"weight_decay": 5e-4}),
     ("amsgrad", "wd5e-4", ON_PICTURES, {"weight_decay": 5e-4}),
+    ("padam", "authors", ON_CIFAR, {}),  # its loop
 )
 VARIANT_CELLS = [
     (f"{data}/{model}/{optimizer}", variant, changes)
@@ -198,11 +199,14 @@ def test_a_variant_changes_what_it_is_named_after_and_nothing_else(every):
                 expected["hyper"]["lr"] = pytest.approx(plain.hyper["lr"] * changes["lr"])
                 if recipe.optimizer == "adamw":
                     expected["hyper"]["weight_decay"] = pytest.approx(plain.hyper["weight_decay"] / changes["lr"])
+            if variant == "authors":
+                expected["loop"] = "authors"
             assert recipe.values() == expected
             borrowed = id.startswith(("imagenet-subset", "cifar100/vgg16", "cifar100/wrn16-4"))
             source = "paper" if "p" in changes and not borrowed else "chosen here"
             assert all(recipe.sources[f"hyper.{key}"].startswith(source) for key in changes)
-            assert recipe.sources | {f"hyper.{key}": plain.sources[f"hyper.{key}"] for key in changes} == plain.sources
+            kept = {key: source for key, source in recipe.sources.items() if key != "loop"}
+            assert kept | {f"hyper.{key}": plain.sources[f"hyper.{key}"] for key in changes} == plain.sources
 
 
 def test_every_optimizer_takes_the_settings_of_its_recipes(every):
@@ -270,7 +274,8 @@ def test_what_a_record_keeps_of_a_recipe_survives_json(every):
     for recipe in every.values():
         values = recipe.values()
         assert json.loads(json.dumps(values)) == values
-        assert {field.name for field in dataclasses.fields(recipe)} == {*values, "sources"}
+        assert {field.name for field in dataclasses.fields(recipe)} == {*values, "sources", "loop"}
+        assert values.get("loop", "plain") == recipe.loop
 
 
 WANTED = ("padam", "sgdm", "adam", "amsgrad", "adamw", "yogi", "adabound")

@@ -40,8 +40,8 @@ def _recipe(record):
         now = recipes.get(kept["id"], kept["profile"])
     except (KeyError, ValueError) as error:
         return [f"the recipe is unknown: {error}"]
-    for key, value in now.values().items():
-        if kept.get(key) != value:
+    for key in now.values() | kept:
+        if kept.get(key) != (value := now.values().get(key)):
             found.append(f"recipe.{key} is {kept.get(key)}, but the recipe says {value}")
     for key in ("dataset", "model", "optimizer", "variant", "profile"):
         if record[key] != getattr(now, key):

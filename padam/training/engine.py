@@ -10,6 +10,7 @@ from padam.schedules import multistep
 from padam.training import precision as formats
 from padam.training.tasks import task
 
+_FURTHER = 1 << 40
 _AUGMENTATION = 1 << 32  # added to the seed, so that the crops are not drawn from the shuffle's numbers
 
 
@@ -25,10 +26,16 @@ class Trainer:
         seed: of the order of the batches and of the augmentation.
         device, precision: where and in which format (`padam.training.precision`).
         capture: replay the step as a CUDA graph from the second epoch on.
+        loop: "plain", or "authors" (pictures only): as run_cnn_test_cifar10.py of uclaml/Padam, which passes each batch
+            through the network twice, and after each epoch all training pictures once more, shuffled and augmented
+            anew, in training mode without updates. The weights are the same; batch norm's averages, and so the test
+            error, are not. The further pass gives train_loss_further and train_error_further.
+
+    Raises ValueError for the authors' loop with texts or with capture.
     """
 
     def __init__(self, model, data, optimizer, *, batch_size=128, milestones=(), gamma=0.1, seed=0, device="cpu",
-                 precision="fp32", capture=False):  # fmt: skip
+                 precision="fp32", capture=False, loop="plain"):  # fmt: skip
         self.device, self.precision = torch.device(device), precision
         self.model = model.to(self.device, memory_format=torch.channels_last)
         self.task, self.optimizer = task(data, batch_size, self.device), optimizer
@@ -38,6 +45,11 @@ class Trainer:
         self.augmentation = torch.Generator().manual_seed(_AUGMENTATION + seed)
         self.capture, self.captured, self.captured_lr = capture, None, None
         self.epoch, self.tick = 0, lambda: None  # tick is called after every step
+        self.further = None  # generators of the authors' further pass: their own, so that training draws as without it
+        if loop == "authors":
+            if capture or not hasattr(self.task, "pictures"):
+                raise ValueError("the authors' loop is for pictures, and it is not captured.")
+            self.further = tuple(torch.Generator().manual_seed(_FURTHER + seed + part) for part in (0, _AUGMENTATION))
 
     def run_epoch(self):
         """Train on everything once, evaluate, and return the epoch's row of the history."""
@@ -51,6 +63,7 @@ class Trainer:
             "epoch": self.epoch,
             "lr": float(self.optimizer.param_groups[0]["lr"]),
             **self.train_epoch(),
+            **self.further_pass(),
             **self.evaluate(),
         }
         return row | {"seconds": time.perf_counter() - begun}
@@ -68,6 +81,19 @@ class Trainer:
             self.tick()
         return {"train_loss": loss_sum.item() / seen, "train_error": wrong.item() / seen}
 
+    @torch.no_grad()
+    def further_pass(self):
+        """What the authors' script calls the training loss; {} in the plain loop."""
+        if self.further is None:
+            return {}
+        totals = torch.zeros(3, dtype=torch.float64, device=self.device)
+        for batch in self.task.batches(*self.further):
+            with formats.autocast(self.precision, self.device):
+                loss, count, errors = self.task.loss(self.model, batch)
+            totals += torch.stack((loss.double() * count, errors.double(), torch.full_like(totals[0], count)))
+        loss, wrong, seen = totals.tolist()
+        return {"train_loss_further": loss / seen, "train_error_further": wrong / seen}
+
     def _step(self, batch):
         if self.capture and self.epoch > 1 and self.device.type == "cuda":
             from padam.training.capture import Captured
@@ -79,6 +105,9 @@ class Trainer:
                 return self.captured(batch)
         self.optimizer.zero_grad()
         result = self.forward_backward(batch)
+        if self.further is not None:
+            with torch.no_grad(), formats.autocast(self.precision, self.device):
+                self.task.loss(self.model, batch)  # the closure, which the script's optimizer calls before it steps
         self.update()
         return result
 
@@ -116,6 +145,8 @@ class Trainer:
         }
         if self.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.further is not None:
+            state["further"] = [generator.get_state() for generator in self.further]
         return state | ({"scaler": self.scaler.state_dict()} if self.scaler else {})
 
     def load_state_dict(self, state):
@@ -129,6 +160,8 @@ class Trainer:
             torch.cuda.set_rng_state(state["cuda"], self.device)
         if self.scaler and "scaler" in state:
             self.scaler.load_state_dict(state["scaler"])
+        for generator, saved in zip(self.further or (), state.get("further", ()), strict=True):
+            generator.set_state(saved)
         self.epoch = state["epoch"]
 
 

@@ -128,7 +128,7 @@ class _Run:
         return Trainer(
             model, self.data, optimizer, batch_size=recipe.batch_size,
             milestones=recipe.milestones, gamma=recipe.gamma, seed=self.seed, device=device, precision=precision,
-            capture=capture,
+            capture=capture, loop=recipe.loop,
         )  # fmt: skip
 
     def _resume(self, saved, source):

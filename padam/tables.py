@@ -78,6 +78,47 @@ def small(network):
     return f"{recipe.model}, {recipe.train_size:,} pictures, {recipe.epochs} epochs"
 
 
+def behind(found, sources, networks=claims.CELLS, base="sgdm"):
+    """How far each optimizer ends behind `base`, for `padam.plots.differences`: [(name, network, {source: ...}), ...].
+
+    A source's entry is (points of test error, half the width of the 95% interval).
+    """
+    body = []
+    for name in (name for name in recipes.OPTIMIZERS if name != base):
+        for network in networks:
+            less, judged = judge.Less(judge.last, name, base), {}
+            for source in sources:
+                row = evidence.cells(found[source]).get(network, {})
+                if each := judge.compare(less, row, found[source], network):
+                    judged[source] = each.difference, each.half
+            if judged:
+                body.append((name, NAMES[network.split("/")[1]], judged))
+    return body
+
+
+def settings(cell, profile="full"):
+    """The optimizers' settings on a cell such as "cifar10/vgg16", each value with where it comes from, in a letter."""
+    body = []
+    for name in recipes.OPTIMIZERS:
+        recipe = recipes.get(f"{cell}/{name}", profile)
+        told = {
+            key: f"{_shown(value)} {_letter(recipe.sources[f'hyper.{key}'])}" for key, value in recipe.hyper.items()
+        }
+        rest = ", ".join(f"{key} {told[key]}" for key in told if key not in ("lr", "weight_decay"))
+        body.append((CATALOG[name].title, told["lr"], told["weight_decay"], rest))
+    return ("optimizer", "lr", "weight decay", "other settings"), *body
+
+
+def _shown(value):
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_shown, value))})"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _letter(source):
+    return {"paper": "(p)", "authors' code": "(a)", "reproduction": "(r)", "chosen here": "(c)"}[source.split(":")[0]]
+
+
 def on_the_way(found, source):
     """What the sentences about curves are read from: parts of the curves of Table 1's networks, in one source."""
     header, body = ("error in %", "optimizer (runs)", *_QUANTITIES), []

@@ -35,6 +35,9 @@ SHELL = ("tests/test_reference.py", "tests/test_formulas.py", "tests/test_identi
 TRAINING = ("tests/test_training.py",)
 RESUME = ("tests/test_resume.py",)
 STUDIES = ("tests/test_studies.py",)
+AUTHORS = ("tests/test_authors_loop.py",)
+CLAIMS = ("tests/test_claims.py",)
+RESULTS = ("tests/test_results.py", "tests/test_claims.py")
 _PADAM = "    return h.lr * m / (sqrt(v_hat) + h.eps) ** (2 * h.p), State(m=m, v=v, v_hat=v_hat)"
 
 MUTANTS = (
@@ -127,8 +130,8 @@ MUTANTS = (
     Mutant("recipes: adam's beta2 0.999", "recipes.py", "((0.9, 0.99), _PAPER)", "((0.9, 0.999), _PAPER)", ("tests/test_recipes.py",), False),
     Mutant("models: wrn drawn by fan in", "models/resnet.py", "layer.out_channels)))", "layer.in_channels)))", ("tests/test_models.py",), False),
     Mutant("data: test digits among the training digits", "data/embedded.py", "test = pixels[:, cut:]", "test = pixels[:, :100]", TRAINING, False),
-    Mutant("plots: errors as fractions under a percent sign", "plots.py", '* (100 if key.endswith("error") else 1)', "", ("tests/test_plots.py",)),
-    Mutant("plots: alternative text of the first epoch", "plots.py", "_amount(key, history[key][-1])", "_amount(key, history[key][0])", ("tests/test_plots.py",)),
+    Mutant("plots: errors as fractions under a percent sign", "plots/lines.py", 'values *= 100 if key.endswith("error") else 1', "", ("tests/test_plots.py",)),
+    Mutant("plots: alternative text of the first epoch", "plots/lines.py", "np.mean([history[key][-1] for", "np.mean([history[key][0] for", ("tests/test_plots.py",)),
     Mutant("show: formulas lose a line", "show.py", "for line in lines)\n    return \"\\\\begin", "for line in lines[1:])\n    return \"\\\\begin", ("tests/test_show.py",)),
     Mutant("optim: yogi starts at zero", "optim.py", "initial_accumulator=1e-6,", "initial_accumulator=0.0,", ("tests/test_catalog.py", *TORCH), False),
     Mutant("optim: padam folded by default", "optim.py", 'p=1 / 8, decay="l2",\n        correction="none"', 'p=1 / 8, decay="l2",\n        correction="folded"', ("tests/test_catalog.py", *TORCH), False),
@@ -154,6 +157,30 @@ MUTANTS = (
            False),
     Mutant("studies: adamw's decay for another size", "studies/rates.py", "recipes.normalised(2.5e-2, lr, _BATCH, _TRAIN, _EPOCHS)",
            "recipes.normalised(2.5e-2, lr, _BATCH, _TRAIN, 60)", STUDIES, False),
+    # --- the authors' loop
+    Mutant("the closure forgotten", "training/engine.py", "if self.further is not None:\n            with torch.no_grad(), formats",
+           "if False:\n            with torch.no_grad(), formats", AUTHORS, fast=False),
+    Mutant("the further pass on the plain loop's generators", "training/engine.py", "self.task.batches(*self.further)",
+           "self.task.batches(self.order, self.augmentation)", AUTHORS, fast=False),
+    Mutant("the further pass not resumed", "training/engine.py", "generator.set_state(saved)", "pass", AUTHORS, fast=False),
+    # --- records/statistics.py, records/judge.py, records/evidence.py, tables.py
+    Mutant("an interval by the normal", "records/statistics.py", "quantile(len(differences) - 1) * sd", "NORMAL95 * sd", CLAIMS, fast=False),
+    Mutant("an interval of single runs", "records/statistics.py", "sd / math.sqrt(len(differences))", "sd", CLAIMS, fast=False),
+    Mutant("Welch's freedom as if spreads were equal", "records/statistics.py", "freedom = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (base_n - 1)) if a + b else 1",
+           "freedom = n + base_n - 2", CLAIMS, fast=False),
+    Mutant("a spread over n", "records/statistics.py", "/ (len(values) - 1))", "/ len(values))", CLAIMS, fast=False),
+    Mutant("pairs by place", "records/judge.py", "differences = [_minus(values[0][seed], values[1][seed]) for seed in seeds]",
+           "differences = [_minus(a, b) for a, b in zip(values[0].values(), values[1].values(), strict=False)]", CLAIMS, fast=False),
+    Mutant("the limit is inclusive", "records/judge.py", "if difference + half < limit:", "if difference + half <= limit:", CLAIMS, fast=False),
+    Mutant("single runs are exact", "records/judge.py", "return CURVE if sd is None else statistics.NORMAL95", "return 0.0 if sd else statistics.NORMAL95", CLAIMS, fast=False),
+    Mutant("what overlaps fails", "records/judge.py", "return FAILS if difference - half >= limit else OPEN", "return FAILS if difference >= limit else OPEN", CLAIMS, fast=False),
+    Mutant("one network that holds is enough", "records/judge.py", "return HOLDS if found == {HOLDS} else OPEN", "return HOLDS if HOLDS in found else OPEN", CLAIMS, fast=False),
+    Mutant("a diverged run wins", "records/judge.py", "return HOLDS if difference < 0 else FAILS", "return HOLDS if difference > 0 else FAILS", CLAIMS, fast=False),
+    Mutant("early is all before the decay", "records/judge.py", "EARLY = 0.5", "EARLY = 1.0", CLAIMS, fast=False),
+    Mutant("a gain after the decay alone", "records/judge.py", "before - after", "after", CLAIMS, fast=False),
+    Mutant("runs that cannot be compared", "records/evidence.py", "in _UNUSABLE:", "in ():", CLAIMS, fast=False),
+    Mutant("a shortened full run counts", "records/evidence.py", 'if records.shortened(record) and record["profile"] == "full":', "if False:", CLAIMS, fast=False),
+    Mutant("best for last", "tables.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, fast=False),
 )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ MAY = {
     "cli": {"bench", "options", "recipes", "records", "reproduce", "results", "studies", "training"},
     "__main__": {"cli"},
     "picture": set(),
-    "plots": {"catalog", "picture", "records"},
+    "plots": {"catalog", "picture", "plots"},
     "show": {"rules", "catalog"},
     "tables": {"catalog", "recipes", "records"},
     "results": {"records", "show", "tables"},

@@ -268,3 +268,18 @@ def test_a_network_does_not_write_into_its_pictures(model):
     before = pictures.clone()
     models.build(model, seed=0)(pictures)
     assert torch.equal(pictures, before)
+
+
+@pytest.mark.parametrize(("name", "counts"), [("vgg16", (13, 0, 1)), ("resnet18", (17, 3, 1)), ("wrn16-4", (13, 2, 1))])
+def test_an_outline_lists_every_layer_and_every_parameter(name, counts):
+    model = models.build(name, seed=0)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    layers = models.outline(model)
+    kinds = [layer.kind for layer in layers]
+    assert tuple(kinds.count(kind) for kind in ("convolution", "shortcut", "linear")) == counts
+    assert sum(layer.parameters for layer in layers) == sum(weights.numel() for weights in model.parameters())
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert model.training
+    assert not any(module._forward_hooks for module in model.modules())
+    assert (layers[0].channels, layers[0].size) == (64, 32)
+    assert layers[-1][1:] == ("linear", 10, 1, model.classifier.weight.numel() + 10)

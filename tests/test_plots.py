@@ -148,16 +148,16 @@ def test_the_envelope_says_how_many_coordinates_are_inside():
 
 def test_the_dial_ends_in_the_colours_of_its_ends():
     for p, name in (("0", "sgdm"), ("1/8", "padam"), ("1/2", "amsgrad")):
-        _, colour, _ = plots._look(f"padam p={p}")
+        _, colour, _ = plots.look(f"padam p={p}")
         np.testing.assert_allclose(to_rgb(colour[:3]), to_rgb(plots.STYLE[name][0]), atol=0.01)
 
 
 def test_the_norm_goes_from_rmsprops_colour_towards_adamaxs():
-    colours = [to_rgb(plots._look(f"q={q}")[1][:3]) for q in (2, 8, 1e9)]
+    colours = [to_rgb(plots.look(f"q={q}")[1][:3]) for q in (2, 8, 1e9)]
     np.testing.assert_allclose(colours[0], to_rgb(plots.STYLE["rmsprop"][0]), atol=0.01)
     np.testing.assert_allclose(colours[2], to_rgb(plots.STYLE["adamax"][0]), atol=0.01)
     assert len(set(colours)) == 3
-    assert plots._look("q=8")[0] == "q = 8"
+    assert plots.look("q=8")[0] == "q = 8"
 
 
 def test_a_picture_carries_its_text_and_is_the_same_every_time():
@@ -166,3 +166,44 @@ def test_a_picture_carries_its_text_and_is_the_same_every_time():
     assert shown["image/png"].startswith(b"\x89PNG")
     assert shown["image/png"] == plots.curves({"none": ([1, 10], [2.0, 3.0])}, x="step", y="rate").png()
     assert shown["text/plain"] == meta["image/png"]["alt"] == picture.alt
+
+
+def test_several_seeds_are_a_mean_and_a_shade():
+    runs = {"adam": [_run([2.0, 1.0], [0.5, 0.2]), _run([1.0, 3.0], [0.5, 0.4])]}
+    picture = plots.histories(runs, marks=(1.5,))
+    loss, error = picture.figure.axes[:2]
+    assert error.lines[0].get_ydata().tolist() == [50, pytest.approx(30)]
+    assert loss.lines[0].get_ydata().tolist() == [1.5, 2.0]
+    (shade,) = error.collections
+    assert shade.get_paths()[0].get_extents().ymin == pytest.approx(20)
+    assert shade.get_paths()[0].get_extents().ymax == pytest.approx(50)
+    assert "Adam (2 seeds) 2, 30.0%" in picture.alt
+    assert error.lines[1].get_xdata()[0] == 1.5
+
+
+def test_differences_have_a_line_a_comparison_and_a_marker_a_source():
+    sources = {"paper": "the paper", "other": "others", "ours": "ours"}
+    rows = [("adam", "VGG-16", {"paper": (1.5, 0.0), "ours": (0.9, 0.3)}), ("padam", "VGG-16", {"ours": (-0.1, 0.2)})]
+    picture = plots.differences(rows, "points behind", sources)
+    (ax,) = picture.figure.axes
+    points = [line for line in ax.lines if line.get_marker() not in ("None", None, "") and len(line.get_xdata()) == 1]
+    assert [float(line.get_xdata()[0]) for line in points] == [1.5, 0.9, -0.1]
+    assert points[0].get_marker() != points[1].get_marker() == points[2].get_marker()
+    assert points[1].get_color() == plots.STYLE["adam"][0]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["Adam, VGG-16", "Padam, VGG-16"]
+    assert "Adam, VGG-16: the paper +1.50, ours +0.90 ± 0.30" in picture.alt
+    drawn = [segment for bar in ax.collections for segment in bar.get_segments()]
+    assert np.allclose([segment[:, 0] for segment in drawn], [(0.6, 1.2), (-0.3, 0.1)])
+
+
+def test_a_network_is_drawn_layer_by_layer():
+    from padam import models
+
+    layers = models.outline(models.build("resnet18-w4"))
+    picture = plots.network("ResNet-18", layers)
+    upper, lower = picture.figure.axes
+    assert [bar.get_height() for bar in upper.patches][: len(layers)] == [layer.size for layer in layers]
+    assert [1000 * bar.get_height() for bar in lower.patches] == pytest.approx([one.parameters for one in layers])
+    total = sum(weights.numel() for weights in models.build("resnet18-w4").parameters())
+    assert "17 convolution, 3 shortcut, 1 linear; maps of 32, 16, 8, 4, 1 pixels" in picture.alt
+    assert f"4 channels in the first layer, 32 at most; {total:,} parameters" in picture.alt

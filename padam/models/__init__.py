@@ -4,6 +4,10 @@ import re
 
 import torch
 
+from padam.models.outline import Layer, outline
+
+__all__ = ["Layer", "build", "outline"]
+
 _LSTM_HIDDEN, _LSTM_EMBEDDING = 1150, 400
 _IMAGES = re.compile(r"(?P<kind>vgg16|resnet18|wrn16-4|convnet(?:-bn)?)(?:-w(?P<width>[1-9]\d*))?")
 _TEXT = re.compile(r"(?:bigram|lstm(?P<layers>[1-9])(?:-h(?P<hidden>[1-9]\d*))?)")

@@ -41,7 +41,8 @@ def _recipe(record):
     except (KeyError, ValueError) as error:
         return [f"the recipe is unknown: {error}"]
     for key in now.values() | kept:
-        if kept.get(key) != (value := now.values().get(key)):
+        value = now.values().get(key)
+        if kept.get(key) != value:
             found.append(f"recipe.{key} is {kept.get(key)}, but the recipe says {value}")
     for key in ("dataset", "model", "optimizer", "variant", "profile"):
         if record[key] != getattr(now, key):

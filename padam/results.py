@@ -25,6 +25,8 @@ Every table on this page is made from records, by `python -m padam results`. A t
   the same things happen in small.
 - A dash is a run that nobody made.
 
+{{doc}}`The chapter on CIFAR <../chapters/13-cifar>` reads the tables, and says what they cannot show.
+
 ## Table 1: CIFAR-10
 
 {tables}
@@ -96,6 +98,12 @@ of SGD-momentum. The first number is the error on 5,000 held out training pictur
 
 {ablation}
 
+Choosing by the held out error, on the seed that has all of these runs:
+
+{tuned}
+
+Other changes to the recipe:
+
 {variants}
 
 ## What ours ran on
@@ -127,6 +135,6 @@ def page(root=None):
         ours="\n\n".join(rows(*table) for s in ("full", "small") if (table := tables.on_the_way(found, s))[1:]),
         otherwise=rows(*tables.disagreements(found)), hundred=rows(*tables.verdicts(found, "cifar100")),
         readings=rows(("sentence", "as it is read here"), *((f"“{c.text}”", c.reading) for c in claims.CLAIMS)),
-        ablation=rows(*tables.ablation(found)), variants=rows(*tables.variants(found)),
+        ablation=rows(*tables.ablation(found)), tuned=rows(*tables.tuned(found)), variants=rows(*tables.variants(found)),
         provenance=rows(*tables.provenance(root)),
     )  # fmt: skip

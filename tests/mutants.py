@@ -180,7 +180,7 @@ MUTANTS = (
     Mutant("a gain after the decay alone", "records/judge.py", "before - after", "after", CLAIMS, fast=False),
     Mutant("runs that cannot be compared", "records/evidence.py", "in _UNUSABLE:", "in ():", CLAIMS, fast=False),
     Mutant("a shortened full run counts", "records/evidence.py", 'if records.shortened(record) and record["profile"] == "full":', "if False:", CLAIMS, fast=False),
-    Mutant("best for last", "tables.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, fast=False),
+    Mutant("best for last", "tables/cells.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, fast=False),
 )  # fmt: skip
 
 

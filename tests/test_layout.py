@@ -37,7 +37,7 @@ MAY = {
     "picture": set(),
     "plots": {"catalog", "picture", "plots"},
     "show": {"rules", "catalog"},
-    "tables": {"catalog", "recipes", "records"},
+    "tables": {"catalog", "recipes", "records", "tables"},
     "results": {"records", "show", "tables"},
 }
 WITHOUT_TORCH = {

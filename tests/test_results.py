@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from padam import cli, records, results, tables
-from padam.records import evidence, judge
+from padam.records import claims, evidence, judge
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = records.HERE / "runs"
@@ -39,7 +39,7 @@ def test_one_altered_value_in_one_record_changes_the_page(key, epoch, copied):
 
 
 def test_one_altered_value_in_one_record_changes_a_verdict(copied):
-    claim = next(c for c in tables.claims.CLAIMS if c.name == "as well as SGD-momentum")
+    claim = next(c for c in claims.CLAIMS if c.name == "as well as SGD-momentum")
     assert judge.summary(claim, evidence.collect(copied)["small"]).verdict == judge.HOLDS
     _alter(copied / "cifar10" / "vgg16-w16" / "padam" / "seed0.json", "test_error", -1, 0.5)
     assert judge.summary(claim, evidence.collect(copied)["small"]).verdict != judge.HOLDS
@@ -47,7 +47,7 @@ def test_one_altered_value_in_one_record_changes_a_verdict(copied):
 
 def test_without_records_every_cell_of_ours_is_empty_and_the_commands_stand_below(tmp_path):
     found = evidence.collect(tmp_path)
-    for network in tables.claims.CELLS:
+    for network in claims.CELLS:
         _, *body = tables.table1(network, found)
         assert [row[-2:] for row in body] == [(tables.EMPTY, tables.EMPTY)] * 7
         assert all(row[1] != tables.EMPTY for row in body)
@@ -81,7 +81,7 @@ def test_a_verdict_is_told_with_its_networks():
 
 
 def test_the_comparisons_behind_a_verdict_can_be_read():
-    claim = next(c for c in tables.claims.CLAIMS if c.name == "on a par")
+    claim = next(c for c in claims.CLAIMS if c.name == "on a par")
     header, *body = tables.compared(claim, "paper", evidence.collect())
     assert [row[2] for row in body] == ["+0.06 ± 0.00", "-0.06 ± 0.00"]
     assert header[3] == "below 0.2"

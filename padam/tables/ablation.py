@@ -1,0 +1,71 @@
+"""The miniature at other rates, other weight decays, other corrections: is it the optimizer?"""
+
+from padam import recipes
+from padam.catalog import CATALOG
+from padam.tables.cells import EMPTY, number, runs_of
+
+_ABLATED = ("sgdm", "padam", "adam", "amsgrad")
+_KINDS = {"-lr0.33": "rate ÷ 3", "": "the recipe's", "-lr3": "rate × 3", "-wd5e-4": "weight decay 5e-4"}
+
+
+def ablation(found, network="cifar10/vgg16"):
+    """Rates at a third of the recipe's and at three times, and SGD's weight decay for Adam and Amsgrad, in small.
+
+    A cell is held out error / test error after the last epoch (seeds).
+    """
+    header, body = ("held out / test (seeds), %", *_KINDS.values()), []
+    for name in _ABLATED:
+        known = recipes.get(f"{network}/{name}", "small").hyper
+        title = f"{CATALOG[name].title} ({known['lr']:g}, decay {known['weight_decay']:g})"
+        body.append((title, *(_held_out(found, network, f"{name}{kind}") for kind in _KINDS)))
+    return header, *body
+
+
+def tuned(found, network="cifar10/vgg16", seed=0):
+    """What choosing among the runs of `ablation` by the held out error does to the test error, on one seed.
+
+    A row is complete only when all of its runs are there.
+    """
+    body = []
+    for name in _ABLATED:
+        runs = {kind: _of_seed(found, network, f"{name}{kind}", seed) for kind in _asked(network, name)}
+        first = EMPTY if runs[""] is None else f"{runs[''].last:.1f}"
+        if None in runs.values():
+            body.append((CATALOG[name].title, first, EMPTY, EMPTY))
+            continue
+        best = min(runs, key=lambda kind: runs[kind].history["valid_error"][-1])
+        body.append((CATALOG[name].title, first, _KINDS[best], f"{runs[best].last:.1f}"))
+    return (f"test error in %, seed {seed}", "the recipe's", "chosen on the held out pictures", "there"), *body
+
+
+def _of_seed(found, network, name, seed):
+    return next((run for run in runs_of(found, "small", network, name) if run.seed == seed), None)
+
+
+def _asked(network, name):
+    return [kind for kind in _KINDS if f"{network}/{name}{kind}" in recipes.ids()]
+
+
+def _held_out(found, network, name):
+    if f"{network}/{name}" not in recipes.ids():
+        return ""  # no such run is asked for: SGD-momentum and Padam have this decay
+    runs = runs_of(found, "small", network, name)
+    values = [[100 * run.history[f"{part}_error"][-1] for run in runs] for part in ("valid", "test")]
+    return f"{' / '.join(number(each, 1) for each in values)} ({len(runs)})" if runs else EMPTY
+
+
+_OTHERS = {
+    ("padam", "padam-none"): "Padam without correction (Algorithm 1)",
+    ("padam", "padam-exact"): "Padam, correction exact",
+    ("adamw", "adamw-literal"): "AdamW, the paper's factor as torch's weight_decay",
+    ("padam", "padam-authors"): "Padam in the loop of the authors' script",
+}
+
+
+def variants(found, network="cifar10/vgg16"):
+    """The other ablations of the miniature, each beside the recipe that it changes."""
+    pairs = [(base, name) for base, name in _OTHERS if f"{network}/{name}" in recipes.ids()]
+    header = ("held out / test (seeds), %", "this", "the recipe's")
+    return header, *(
+        (_OTHERS[base, name], _held_out(found, network, name), _held_out(found, network, base)) for base, name in pairs
+    )

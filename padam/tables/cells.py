@@ -1,0 +1,61 @@
+"""What all tables share: names, numbers, and what stands in a cell."""
+
+import math
+
+from padam.catalog import CATALOG
+from padam.records import evidence, statistics
+
+EMPTY = "–"
+NAMES = {
+    "vgg16": "VGG-16", "resnet18": "ResNet-18", "wrn16-4": "WRN-16-4", "vgg11": "VGG-11", "resnet34": "ResNet-34",
+    "densenet121": "DenseNet-121", "googlenet": "GoogLeNet",
+}  # fmt: skip
+DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+P = {"padam-p0.4": "2/5", "padam-p0.25": "1/4", "padam-p0.2": "1/5", "padam": "1/8", "padam-p0.0625": "1/16"}
+_DECIMALS = {"small": 1}  # others: 2
+
+
+def number(values, decimals):
+    """ "21.4 ± 0.1": mean and standard deviation; without the latter for a single value."""
+    if not all(map(math.isfinite, values)):
+        return "diverged"
+    sd = statistics.spread(values)
+    spread = "" if sd is None else f" ± {sd:.{decimals}f}"
+    return f"{sum(values) / len(values):.{decimals}f}{spread}"
+
+
+def cell(runs):
+    """ "21.4 ± 0.1 / 21.3 ± 0.1 (3)": last and best epoch of one optimizer on one network, and how many runs that is.
+
+    `runs` are those of one source (`padam.records.evidence.Run`). A single run has no ±. EMPTY stands where
+    there is no run, or where the source does not state that reading.
+    """
+    if not runs:
+        return EMPTY
+    decimals = _DECIMALS.get(runs[0].source, 2)
+    if runs[0].sd is not None:
+        (run,) = runs
+        return f"{EMPTY} / {run.best:.{decimals}f} ± {run.sd:.{decimals}f} ({run.runs})"
+    both = [
+        EMPTY if None in (values := [getattr(run, at) for run in runs]) else number(values, decimals)
+        for at in ("last", "best")
+    ]
+    return f"{both[0]} / {both[1]} ({len(runs)})"
+
+
+def runs_of(found, source, network, optimizer):
+    """The `padam.records.evidence.Run`s of an optimizer on a network in one source, by seed; [] if there are none."""
+    return evidence.cells(found[source]).get(network, {}).get(optimizer, [])
+
+
+def network_name(cell):
+    """ "CIFAR-10, ResNet-18, 90 epochs" for a cell of `padam.records.evidence`."""
+    dataset, _, model = cell.partition("/")
+    name, comma, rest = model.partition(",")
+    return f"{DATA[dataset]}, {NAMES.get(name, name)}{comma}{rest}"
+
+
+def optimizer_name(name):
+    """ "Padam, p = 1/16" for an optimizer's name with its variant."""
+    optimizer = name.partition("-")[0]
+    return f"{CATALOG[optimizer].title}, p = {P[name]}" if name in P and name != "padam" else CATALOG[optimizer].title

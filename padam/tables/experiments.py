@@ -1,0 +1,105 @@
+"""The paper's tables and figures in columns: the paper, others, ours full, ours small; and the settings behind them."""
+
+from padam import recipes, records
+from padam.catalog import CATALOG
+from padam.records import claims, evidence
+from padam.tables.cells import EMPTY, P, cell, network_name, runs_of
+
+
+def table1(network, found):
+    """A network of Table 1, such as "cifar10/vgg16", in four columns: the paper, others, ours full, ours small."""
+    header = (
+        "test error in %",
+        "the paper, last",
+        "others, last / best",
+        "ours, full",
+        f"ours, small: {small(network)}",
+    )
+    body = []
+    for name in recipes.OPTIMIZERS:
+        (printed,) = runs_of(found, "paper", network, name)
+        others = [
+            f"{cell(runs)} {evidence.SOURCES[source]}"
+            for source in ("reproduction-2019", "adai-pnm")
+            if (runs := runs_of(found, source, network, name))
+        ]
+        ours = [cell(runs_of(found, source, network, name)) for source in ("full", "small")]
+        body.append((CATALOG[name].title, f"{printed.last:.2f}", "<br>".join(others) or EMPTY, *ours))
+    return header, *body
+
+
+def small(network):
+    """ "vgg16-w16, 10,000 pictures, 60 epochs": what the miniature of a cell is."""
+    recipe = recipes.get(f"{network}/padam", "small")
+    return f"{recipe.model}, {recipe.train_size:,} pictures, {recipe.epochs} epochs"
+
+
+def settings(cell, profile="full"):
+    """The optimizers' settings on a cell such as "cifar10/vgg16", each value with where it comes from, in a letter."""
+    body = []
+    for name in recipes.OPTIMIZERS:
+        recipe = recipes.get(f"{cell}/{name}", profile)
+        told = {
+            key: f"{_shown(value)} {_letter(recipe.sources[f'hyper.{key}'])}" for key, value in recipe.hyper.items()
+        }
+        rest = ", ".join(f"{key} {told[key]}" for key in told if key not in ("lr", "weight_decay"))
+        body.append((CATALOG[name].title, told["lr"], told["weight_decay"], rest))
+    return ("optimizer", "lr", "weight decay", "other settings"), *body
+
+
+def _shown(value):
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_shown, value))})"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _letter(source):
+    return {"paper": "(p)", "authors' code": "(a)", "reproduction": "(r)", "chosen here": "(c)"}[source.split(":")[0]]
+
+
+def elsewhere(found):
+    """What others measured on CIFAR with networks or data that Table 1 does not have."""
+    body = []
+    for source, runs in found.items():
+        for network, by_optimizer in evidence.cells(runs).items():
+            if source in ("paper", "full", "small") or network in claims.CELLS or "," in network:
+                continue
+            numbers = (cell(by_optimizer.get(name, [])) for name in recipes.OPTIMIZERS)
+            body.append((f"{network_name(network)}, {evidence.SOURCES[source]}", *numbers))
+    return ("last / best (runs), %", *(CATALOG[name].title for name in recipes.OPTIMIZERS)), *sorted(body)
+
+
+def figure1(dataset, found):
+    """The p of Figure 1 on ResNet-18, by others and by us; `dataset` is "cifar10" or "cifar100"."""
+    network = f"{dataset}/resnet18"
+    columns = (("reproduction-2019", f"{network}, 90 epochs"), ("full", network), ("small", network))
+    header = (
+        "p, last / best (runs), %",
+        "Mittal et al. (2019), 90 epochs",
+        "ours, full",
+        f"ours, small: {small(network)}",
+    )
+    return header, *((P[name], *(cell(runs_of(found, source, at, name)) for source, at in columns)) for name in P)
+
+
+def commands(found, profile):
+    """What fills the empty cells of Table 1 and Figure 1, one command a line; [] when nothing is missing."""
+    known = {(run.cell, run.optimizer) for run in found[profile]}
+    missing = {
+        what: any(tuple(id.rsplit("/", 1)) not in known for id, _ in recipes.wanted(what, profile, 1))
+        for what in ("table1", "figure1")
+    }
+    return [f"python -m padam reproduce {what} --profile {profile}" for what, empty in missing.items() if empty]
+
+
+def provenance(root=None):
+    """What our runs ran on, one row for every profile, network, device and version of torch."""
+    found = {}
+    for record in records.collect(root).values():
+        key = (record["profile"], record["dataset"], record["model"], record["device"], record["precision"])
+        found.setdefault((*key, record["versions"]["torch"].split("+")[0]), []).append(record["history"]["seconds"])
+    header = ("profile", "data", "network", "device", "precision", "torch", "runs", "seconds an epoch, median")
+    return header, *(
+        (*key, len(several), f"{sorted(s for each in several for s in each)[sum(map(len, several)) // 2]:.1f}")
+        for key, several in sorted(found.items())
+    )

@@ -15,7 +15,7 @@ Every table on this page is made from records, by `python -m padam results`. A t
   best one. The best epoch is chosen on the test set, so it flatters; it is here because some sources state no other.
 - ± is the standard deviation over runs, and how many these are stands in brackets. One run has no ±.
 - **The paper** states the last epoch, and not how many runs that is. **Others** ran the same comparison at full scale:
-  [Mittal, Pandey and Kant (2019)](https://arxiv.org/abs/1901.09517), one run each, with one decay more;
+  M, [Mittal, Pandey and Kant (2019)](https://arxiv.org/abs/1901.09517), one run each, with one decay more; X,
   [Xie et al. (2022)](https://arxiv.org/abs/2006.15815) and [(2021)](https://arxiv.org/abs/2103.17182), three runs, best
   epochs; [Luo et al. (2019)](https://arxiv.org/abs/1902.09843) and
   [Zhuang et al. (2020)](https://arxiv.org/abs/2010.07468), one run each on other networks, with one decay, and without
@@ -35,7 +35,13 @@ Every table on this page is made from records, by `python -m padam results`. A t
 
 ## Other networks and CIFAR-100, by others
 
-{elsewhere}
+### CIFAR-10
+
+{elsewhere10}
+
+### CIFAR-100
+
+{elsewhere100}
 
 ## Figure 1: the exponent
 
@@ -128,13 +134,13 @@ def page(root=None):
     one = [f"### {tables.NAMES[cell.split('/')[1]]}\n\n{rows(*tables.table1(cell, found))}" for cell in claims.CELLS]
     return _PAGE.format(
         tables="\n\n".join(one), missing=fills if lines else "Nothing of ours is missing.",
-        elsewhere=rows(*tables.elsewhere(found)),
+        elsewhere10=rows(*tables.elsewhere(found, "cifar10")), elsewhere100=rows(*tables.elsewhere(found, "cifar100")),
         cifar10=rows(*tables.figure1("cifar10", found)), cifar100=rows(*tables.figure1("cifar100", found)),
         finals=rows(*tables.verdicts(found, final=True)), curves=rows(*tables.verdicts(found, final=False)),
         theirs=rows(*tables.on_the_way(found, "reproduction-2019")),
         ours="\n\n".join(rows(*table) for s in ("full", "small") if (table := tables.on_the_way(found, s))[1:]),
         otherwise=rows(*tables.disagreements(found)), hundred=rows(*tables.verdicts(found, "cifar100")),
         readings=rows(("sentence", "as it is read here"), *((f"“{c.text}”", c.reading) for c in claims.CLAIMS)),
-        ablation=rows(*tables.ablation(found)), tuned=rows(*tables.tuned(found)), variants=rows(*tables.variants(found)),
-        provenance=rows(*tables.provenance(root)),
+        ablation=rows(*tables.ablation(found)), tuned=rows(*tables.tuned(found)),
+        variants=rows(*tables.variants(found)), provenance=rows(*tables.provenance(root)),
     )  # fmt: skip

@@ -65,12 +65,13 @@ def test_a_cell_says_how_many_runs_it_is():
         return evidence.Run("small", "cifar10/vgg16", "adam", seed, history=history)
 
     assert tables.cell([]) == tables.EMPTY
-    assert tables.cell([run(0.2, 0)]) == "20.0 / 19.0 (1)"
-    assert tables.cell([run(0.2, 0), run(0.22, 1)]) == "21.0 ± 1.4 / 20.0 ± 1.4 (2)"
+    assert tables.cell([run(0.2, 0)]) == "20.0 / 19.0\u00a0(1)"
+    assert tables.cell([run(0.2, 0)], counted=False) == "20.0 / 19.0"
+    assert tables.cell([run(0.2, 0), run(0.22, 1)]) == "21.0 ± 1.4 / 20.0 ± 1.4\u00a0(2)"
     table = evidence.Run("adai-pnm", "cifar10/vgg16", "adam", best=7.31, sd=0.25, runs=3)
-    assert tables.cell([table]) == f"{tables.EMPTY} / 7.31 ± 0.25 (3)"
+    assert tables.cell([table]) == f"{tables.EMPTY} / 7.31 ± 0.25\u00a0(3)"
     lost = evidence.Run("full", "cifar10/vgg16", "adam", 0, history={"epoch": [1, 2], "test_error": [0.9, None]})
-    assert tables.cell([lost]) == "diverged / 90.00 (1)"
+    assert tables.cell([lost]) == "diverged / 90.00\u00a0(1)"
 
 
 def test_a_verdict_is_told_with_its_networks():

@@ -2,7 +2,7 @@
 
 from padam import recipes
 from padam.catalog import CATALOG
-from padam.tables.cells import EMPTY, number, runs_of
+from padam.tables.cells import EMPTY, UNBROKEN, number, runs_of
 
 _ABLATED = ("sgdm", "padam", "adam", "amsgrad")
 _KINDS = {"-lr0.33": "rate ÷ 3", "": "the recipe's", "-lr3": "rate × 3", "-wd5e-4": "weight decay 5e-4"}
@@ -51,7 +51,7 @@ def _held_out(found, network, name):
         return ""  # no such run is asked for: SGD-momentum and Padam have this decay
     runs = runs_of(found, "small", network, name)
     values = [[100 * run.history[f"{part}_error"][-1] for run in runs] for part in ("valid", "test")]
-    return f"{' / '.join(number(each, 1) for each in values)} ({len(runs)})" if runs else EMPTY
+    return f"{' / '.join(number(each, 1) for each in values)}{UNBROKEN}({len(runs)})" if runs else EMPTY
 
 
 _OTHERS = {

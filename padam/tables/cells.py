@@ -5,7 +5,7 @@ import math
 from padam.catalog import CATALOG
 from padam.records import evidence, statistics
 
-EMPTY = "–"
+EMPTY, UNBROKEN = "–", "\u00a0"  # the second is a space at which no line ends
 NAMES = {
     "vgg16": "VGG-16", "resnet18": "ResNet-18", "wrn16-4": "WRN-16-4", "vgg11": "VGG-11", "resnet34": "ResNet-34",
     "densenet121": "DenseNet-121", "googlenet": "GoogLeNet",
@@ -24,23 +24,25 @@ def number(values, decimals):
     return f"{sum(values) / len(values):.{decimals}f}{spread}"
 
 
-def cell(runs):
+def cell(runs, counted=True):
     """ "21.4 ± 0.1 / 21.3 ± 0.1 (3)": last and best epoch of one optimizer on one network, and how many runs that is.
 
-    `runs` are those of one source (`padam.records.evidence.Run`). A single run has no ±. EMPTY stands where
-    there is no run, or where the source does not state that reading.
+    Without the last where the runs are not to be `counted`. `runs` are those of one source
+    (`padam.records.evidence.Run`). A single run has no ±. EMPTY stands where there is no run, or where the source does
+    not state that reading.
     """
     if not runs:
         return EMPTY
     decimals = _DECIMALS.get(runs[0].source, 2)
     if runs[0].sd is not None:
         (run,) = runs
-        return f"{EMPTY} / {run.best:.{decimals}f} ± {run.sd:.{decimals}f} ({run.runs})"
+        many = f"{UNBROKEN}({run.runs})" if counted else ""
+        return f"{EMPTY} / {run.best:.{decimals}f} ± {run.sd:.{decimals}f}{many}"
     both = [
         EMPTY if None in (values := [getattr(run, at) for run in runs]) else number(values, decimals)
         for at in ("last", "best")
     ]
-    return f"{both[0]} / {both[1]} ({len(runs)})"
+    return f"{both[0]} / {both[1]}" + (f"{UNBROKEN}({len(runs)})" if counted else "")
 
 
 def runs_of(found, source, network, optimizer):

@@ -3,15 +3,20 @@
 from padam import recipes, records
 from padam.catalog import CATALOG
 from padam.records import claims, evidence
-from padam.tables.cells import EMPTY, P, cell, network_name, runs_of
+from padam.tables.cells import EMPTY, UNBROKEN, P, cell, network_name, runs_of
+
+OTHERS = {"reproduction-2019": "M", "adai-pnm": "X"}  # who ran Table 1's networks with Padam, and their letters
 
 
 def table1(network, found):
-    """A network of Table 1, such as "cifar10/vgg16", in four columns: the paper, others, ours full, ours small."""
+    """A network of Table 1, such as "cifar10/vgg16", in four columns: the paper, others, ours full, ours small.
+
+    The others are M, Mittal, Pandey and Kant (2019), and X, Xie et al. (2021, 2022).
+    """
     header = (
         "test error in %",
         "the paper, last",
-        "others, last / best",
+        "others (M, X), last / best",
         "ours, full",
         f"ours, small: {small(network)}",
     )
@@ -19,8 +24,8 @@ def table1(network, found):
     for name in recipes.OPTIMIZERS:
         (printed,) = runs_of(found, "paper", network, name)
         others = [
-            f"{cell(runs)} {evidence.SOURCES[source]}"
-            for source in ("reproduction-2019", "adai-pnm")
+            f"{letter}{UNBROKEN}{cell(runs)}"
+            for source, letter in OTHERS.items()
             if (runs := runs_of(found, source, network, name))
         ]
         ours = [cell(runs_of(found, source, network, name)) for source in ("full", "small")]
@@ -57,16 +62,24 @@ def _letter(source):
     return {"paper": "(p)", "authors' code": "(a)", "reproduction": "(r)", "chosen here": "(c)"}[source.split(":")[0]]
 
 
-def elsewhere(found):
-    """What others measured on CIFAR with networks or data that Table 1 does not have."""
+def elsewhere(found, dataset):
+    """What others measured on CIFAR with networks (CIFAR-10) or data (CIFAR-100) that Table 1 does not have."""
+    measured = {
+        (network, source): row
+        for source, runs in found.items()
+        for network, row in evidence.cells(runs).items()
+        if source not in ("paper", "full", "small")
+        and network.startswith(f"{dataset}/")
+        and network not in claims.CELLS
+        and "," not in network
+    }
+    names = [name for name in recipes.OPTIMIZERS if any(name in row for row in measured.values())]
     body = []
-    for source, runs in found.items():
-        for network, by_optimizer in evidence.cells(runs).items():
-            if source in ("paper", "full", "small") or network in claims.CELLS or "," in network:
-                continue
-            numbers = (cell(by_optimizer.get(name, [])) for name in recipes.OPTIMIZERS)
-            body.append((f"{network_name(network)}, {evidence.SOURCES[source]}", *numbers))
-    return ("last / best (runs), %", *(CATALOG[name].title for name in recipes.OPTIMIZERS)), *sorted(body)
+    for (network, source), row in sorted(measured.items()):
+        count = next(iter(row.values()))[0].runs
+        title = f"{network_name(network).partition(', ')[2]}, {evidence.SOURCES[source]}, {count} each"
+        body.append((title, *(cell(row.get(name, []), counted=False) for name in names)))
+    return ("last / best, %", *(CATALOG[name].title for name in names)), *body
 
 
 def figure1(dataset, found):

@@ -13,7 +13,7 @@ def verdicts(found, dataset="cifar10", final=None):
     """
     sources = [source for source in found if any(run.cell.startswith(f"{dataset}/") for run in found[source])]
     wanted = [claim for claim in claims.CLAIMS if final in (None, claim.final)]
-    header = ("the paper says", *(evidence.SOURCES[source] for source in sources))
+    header = ("the paper says", *(evidence.SOURCES[source].partition(" (")[0] for source in sources))
     return header, *(
         (f"“{claim.text}” ({claim.section})", *(told(judge.summary(claim, found[s], dataset)) for s in sources))
         for claim in wanted

@@ -75,9 +75,10 @@ def test_a_cell_says_how_many_runs_it_is():
 
 
 def test_a_verdict_is_told_with_its_networks():
-    assert tables.told(judge.Summary(judge.HOLDS, 3, 0, 3, 1)) == "holds (3 of 3)"
-    assert tables.told(judge.Summary(judge.FAILS, 1, 1, 3, 1)) == "**fails** (1 of 3)"
-    assert tables.told(judge.Summary(judge.OPEN, 1, 0, 3, 1)) == "open (1 of 3 hold)"
+    assert tables.told(judge.Summary(judge.HOLDS, 3, 0, 3, 1)) == "holds (3\u00a0of\u00a03)"
+    assert tables.told(judge.Summary(judge.FAILS, 1, 1, 3, 1)) == "**fails** (1\u00a0of\u00a03)"
+    assert tables.told(judge.Summary(judge.OPEN, 1, 0, 3, 1)) == "open, holds on 1\u00a0of\u00a03"
+    assert tables.told(judge.Summary(judge.OPEN, 0, 0, 3, 1)) == "open"
     assert tables.told(judge.Summary(judge.OPEN, 0, 0, 0, 0)) == tables.EMPTY
 
 

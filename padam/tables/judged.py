@@ -3,7 +3,7 @@
 from padam import recipes
 from padam.catalog import CATALOG
 from padam.records import claims, evidence, judge
-from padam.tables.cells import DATA, EMPTY, NAMES, network_name, number, optimizer_name, runs_of
+from padam.tables.cells import DATA, EMPTY, NAMES, UNBROKEN, network_name, number, optimizer_name, runs_of
 
 
 def verdicts(found, dataset="cifar10", final=None):
@@ -21,13 +21,18 @@ def verdicts(found, dataset="cifar10", final=None):
 
 
 def told(summary):
-    """ "holds (3 of 3)", "**fails** (1 of 3)", "open (holds on 2 of 3)", or EMPTY: a `padam.records.judge.Summary`."""
+    """ "holds (3 of 3)", "**fails** (1 of 3)", "open, holds on 2 of 3", or EMPTY: a `padam.records.judge.Summary`."""
     if not summary.networks:
         return EMPTY
     if summary.verdict == judge.FAILS:
-        return f"**fails** ({summary.fails} of {summary.networks})"
-    counted = f"{summary.holds} of {summary.networks}"
-    return f"holds ({counted})" if summary.verdict == judge.HOLDS else f"open ({counted} hold)"
+        return f"**fails** {_of(summary.fails, summary.networks)}"
+    if summary.verdict == judge.HOLDS:
+        return f"holds {_of(summary.holds, summary.networks)}"
+    return f"open, holds on {_of(summary.holds, summary.networks)[1:-1]}" if summary.holds else "open"
+
+
+def _of(some, all_of_them):
+    return f"({some}{UNBROKEN}of{UNBROKEN}{all_of_them})"
 
 
 def disagreements(found):

@@ -23,13 +23,17 @@ class Images(NamedTuple):
 
 
 class Text(NamedTuple):
-    """Tokens as int64 vectors that index `vocabulary`, a tuple of words; sha256 is of the text they were made from."""
+    """Tokens as int64 vectors that index `vocabulary`, a tuple of words; sha256 is of the text they were made from.
+
+    `first` is the token that is read before the first one of a text, None where there is no such token.
+    """
 
     train: torch.Tensor
     valid: torch.Tensor
     test: torch.Tensor
     vocabulary: tuple[str, ...]
     sha256: str
+    first: int | None = None
 
 
 def load(name, root=None):
@@ -41,17 +45,19 @@ def load(name, root=None):
             between versions of Python.
             "cifar10", "cifar100": 50,000 pictures of 32x32 to train and 10,000 to test, in official order, out of
             root/cifar-10-batches-py and root/cifar-100-python; `data_scripts/cifar.py` downloads them.
+            "ptb": the Penn Treebank in Mikolov's preparation, 929,589 tokens to train, 73,760 to validate and 82,430 to
+            test, 10,000 words, out of root/ptb; `data_scripts/ptb.py` downloads it.
         root: folder of the data sets that are downloaded; default the environment's PADAM_DATA, else "data".
 
     Returns `Images` or `Text`. Raises ValueError for an unknown name and for a file that is not the official one,
     FileNotFoundError for files that are not there, ModuleNotFoundError where the package of the digits is missing.
     """
-    from padam.data import cifar, embedded
+    from padam.data import cifar, embedded, ptb
 
     root = root or os.environ.get("PADAM_DATA") or "data"
-    loaders = {"mnist5k": embedded.mnist5k, "pydoc": embedded.pydoc}
+    loaders = {"mnist5k": embedded.mnist5k, "pydoc": embedded.pydoc, "ptb": ptb.load}
     loaders |= dict.fromkeys(("cifar10", "cifar100"), lambda root: cifar.load(name, root))
-    if name in ("imagenet", "imagenet-subset", "ptb"):
+    if name in ("imagenet", "imagenet-subset"):
         raise ValueError(f"{name} cannot be read yet; the quick profile of its recipes runs without it.")
     if name not in loaders:
         raise ValueError(f"no data set is called {name!r}; there are {', '.join(loaders)}.")

@@ -1,4 +1,4 @@
-"""Data sets out of their official archives: downloaded or at hand, verified, then put in place whole.
+"""Data sets out of their official archives or files: downloaded or at hand, verified, then put in place whole.
 
 Nothing is unpacked or renamed into place before its checksum is right, and all work happens in a temporary folder
 beside the destination: a run may be cut off anywhere and repeated.
@@ -44,6 +44,26 @@ class Archive(NamedTuple):
         return self.url.rsplit("/", 1)[-1]
 
 
+class Files(NamedTuple):
+    """Official files of the data set `name` that come one by one: `urls` has their addresses, `folder` takes them.
+
+    `files` and `megabytes` are as in `Archive`.
+    """
+
+    name: str
+    urls: dict[str, str]
+    folder: str
+    files: dict[str, str]
+    megabytes: int
+    optional = {}  # none of them
+    filename = ""  # there is no archive
+
+    @property
+    def url(self):
+        """Where they are, in words."""
+        return ", ".join(self.urls.values())
+
+
 def digest(path, algorithm):
     """The checksum of a file as hexadecimal digits; `algorithm` is "md5" or "sha256"."""
     result = hashlib.new(algorithm, usedforsecurity=False)  # MD5s are what the authors published
@@ -74,12 +94,12 @@ def find(archive, path):
 
 
 def fetch(archive, root, given=None):
-    """Put the files of an official archive into root/archive.folder; those there that are right are left alone.
+    """Put the official files of a data set into root/archive.folder; those there that are right are left alone.
 
     Args:
-        archive: `Archive`.
-        root: folder of the data sets; made if it is not there. The downloaded archive is kept in it.
-        given: archive or unpacked folder to take instead of the network, or a folder with either; default None.
+        archive: `Archive` or `Files`.
+        root: folder of the data sets; made if it is not there. A downloaded archive is kept in it.
+        given: archive or folder with the files to take instead of the network, or a folder with either; default None.
 
     Returns the path of the folder. Raises FetchError for a damaged, wrong or unsafe source, without network, and where
     nothing can be written; all that is in place then is verified.
@@ -112,15 +132,21 @@ def _sweep(root):
 
 def _stage(archive, root, given, wrong, scratch):
     """The unpacked folder below `scratch`, every file verified."""
-    source = _download(archive, root, scratch) if given is None else find(archive, given)
-    if source is None:
-        raise FetchError(
-            f"{archive.name} is not at {given}: expected {archive.filename}, {archive.folder}, or a folder that holds "
-            f"one of them under that name. The official archive is {archive.url}."
-        )
     staged = scratch / archive.folder
+    if given is None:
+        one_by_one = isinstance(archive, Files)
+        source = _download_files(archive, root, wrong, scratch) if one_by_one else _download(archive, root, scratch)
+    else:
+        source = find(archive, given)
+    if source is None:
+        expected = ", ".join([archive.filename] * bool(archive.filename) + [archive.folder])
+        raise FetchError(
+            f"{archive.name} is not at {given}: expected {expected}, or a folder that holds "
+            f"{'one of them under that name' if archive.filename else ', '.join(archive.files)}. The official "
+            f"{'archive is' if archive.filename else 'files are'} {archive.url}."
+        )
     if source.is_dir():
-        staged.mkdir()
+        staged.mkdir(exist_ok=True)
         for file in (*archive.files, *archive.optional):
             if (source / file).is_file():
                 shutil.copyfile(source / file, staged / file)
@@ -133,7 +159,8 @@ def _stage(archive, root, given, wrong, scratch):
         raise FetchError(
             f"{source} does not hold the official files of {archive.name}: "
             + "; ".join(f"{file} {what}" for file, what in matter.items())
-            + f". Nothing was taken from it. Use the official archive: leave --from out, or get {archive.url}."
+            + f". Nothing was taken from it. Use the official {'archive' if archive.filename else 'files'}: leave "
+            f"--from out, or get {archive.url}."
         )
     return staged
 
@@ -156,25 +183,43 @@ def _verify(archive, path, origin):
         )
 
 
-def _download(archive, root, scratch):
-    """The verified archive, kept in `root`; not downloaded if it is there already and right."""
+def _get(archive, root, url, path):
+    """Download one address to a path, with a bar where somebody watches."""
     import pooch
     from requests import RequestException
 
-    kept, part = root / archive.filename, scratch / archive.filename
-    if kept.is_file() and digest(kept, "sha256") == archive.sha256:
-        return kept
     try:
-        pooch.HTTPDownloader(progressbar=_watched(), chunk_size=1 << 16, timeout=30)(archive.url, str(part), None)
+        pooch.HTTPDownloader(progressbar=_watched(), chunk_size=1 << 16, timeout=30)(url, str(path), None)
     except RequestException as error:
         raise FetchError(
             f"{archive.name} is not in {(root / archive.folder).absolute()}, and could not be downloaded from "
-            f"{archive.url}: {error}. Run this again when there is a network; or get the archive by other means and "
-            f"use --from PATH; or stay with the quick profile (PADAM_PROFILE=quick), which needs no download."
+            f"{url}: {error}. Run this again when there is a network; or get the "
+            f"{'archive' if archive.filename else 'files'} by other means and use --from PATH; or stay with the quick "
+            f"profile (PADAM_PROFILE=quick), which needs no download."
         ) from error
+
+
+def _download(archive, root, scratch):
+    """The verified archive, kept in `root`; not downloaded if it is there already and right."""
+    kept, part = root / archive.filename, scratch / archive.filename
+    if kept.is_file() and digest(kept, "sha256") == archive.sha256:
+        return kept
+    _get(archive, root, archive.url, part)
     _verify(archive, part, f"What {archive.url} sent")
     part.replace(kept)
     return kept
+
+
+def _download_files(archive, root, wrong, scratch):
+    """A folder with all files: those of `wrong` downloaded, the others as they are; `_stage` verifies them."""
+    folder = scratch / "downloaded"
+    folder.mkdir()
+    for file, url in archive.urls.items():
+        if file in wrong:
+            _get(archive, root, url, folder / file)
+        else:
+            shutil.copyfile(root / archive.folder / file, folder / file)
+    return folder
 
 
 def _unpack(archive, path, scratch):

@@ -127,7 +127,7 @@ MUTANTS = (
     Mutant("records: final unchecked", "records/check.py", 'if record["final"] != {', 'if False and record["final"] != {', ("tests/test_records.py",), False),
     Mutant("records: recipe unchecked", "records/check.py", "if kept.get(key) != value:", "if False:", ("tests/test_records.py",), False),
     Mutant("augment: rows and columns swapped", "training/augment.py", "rows[:, :, None], columns[:, None, :]", "columns[:, :, None], rows[:, None, :]", ("tests/test_augment.py",), False),
-    Mutant("recipes: adam's beta2 0.999", "recipes.py", "((0.9, 0.99), _PAPER)", "((0.9, 0.999), _PAPER)", ("tests/test_recipes.py",), False),
+    Mutant("recipes: adam's beta2 0.999", "recipes/section5.py", "((0.9, 0.99), PAPER)", "((0.9, 0.999), PAPER)", ("tests/test_recipes.py",), False),
     Mutant("models: wrn drawn by fan in", "models/resnet.py", "layer.out_channels)))", "layer.in_channels)))", ("tests/test_models.py",), False),
     Mutant("data: test digits among the training digits", "data/embedded.py", "test = pixels[:, cut:]", "test = pixels[:, :100]", TRAINING, False),
     Mutant("plots: errors as fractions under a percent sign", "plots/lines.py", 'values *= 100 if key.endswith("error") else 1', "", ("tests/test_plots.py",)),

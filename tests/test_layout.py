@@ -25,7 +25,7 @@ MAY = {
     "schedules": set(),
     "data": {"data"},
     "models": {"models"},
-    "recipes": set(),
+    "recipes": {"recipes"},
     "records": {"records", "recipes"},
     "training": {"optim", "models", "data", "schedules", "recipes", "records", "training"},
     "reproduce": {"recipes", "records", "training"},

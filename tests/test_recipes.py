@@ -97,6 +97,14 @@ def every():
     return {(id, profile): recipes.get(id, profile) for id, profile in EVERY}
 
 
+# Merity et al. (2018), by their code's names: --bptt, --clip, --dropoute, --dropouti, --dropouth, --dropout, --wdrop,
+# --alpha, --beta; the length of a window varies.
+AWD_LSTM = {
+    "bptt": 70, "varied": True, "clip": 0.25, "words": 0.1, "inputs": 0.4, "hidden": 0.25, "output": 0.4, "weights": 0.5,
+    "activation": 2.0, "temporal": 1.0,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(("data", "model", "optimizer"), CELLS, ids=["/".join(cell) for cell in CELLS])
 def test_a_cell_has_the_settings_of_section_5(data, model, optimizer):
     batch_size, epochs, milestones = SCHEDULES[data]
@@ -108,7 +116,7 @@ def test_a_cell_has_the_settings_of_section_5(data, model, optimizer):
         "id": f"{data}/{model}/{optimizer}", "profile": "full", "dataset": data, "model": model,
         "optimizer": optimizer, "variant": None, "hyper": settings, "batch_size": batch_size, "train_size": None,
         "epochs": epochs, "milestones": milestones, "gamma": 0.1, "holdout": 0,
-    }  # fmt: skip
+    } | ({"text": AWD_LSTM} if data == "ptb" else {})  # fmt: skip
 
 
 @pytest.mark.parametrize(("kind", "model"), [("vgg16", "vgg16-w16"), ("resnet18", "resnet18-w8")])
@@ -153,8 +161,8 @@ def test_normalised_decay_shrinks_the_weights_as_much_in_every_profile(every):
 def test_every_value_names_its_source(every):
     for recipe in every.values():
         values = recipe.values()
-        choices = {f"hyper.{key}" for key in values["hyper"]} | set(values)
-        assert set(recipe.sources) == choices - {"id", "profile", "optimizer", "variant", "hyper"}
+        choices = {f"{part}.{key}" for part in ("hyper", "text") for key in values.get(part, {})} | set(values)
+        assert set(recipe.sources) == choices - {"id", "profile", "optimizer", "variant", "hyper", "text"}
         for source in recipe.sources.values():
             assert source.startswith(("paper", "authors' code", "reproduction", "chosen here")), recipe.id
             assert source.partition(":")[0] in ("paper", "authors' code", "reproduction", "chosen here"), recipe.id
@@ -274,7 +282,8 @@ def test_what_a_record_keeps_of_a_recipe_survives_json(every):
     for recipe in every.values():
         values = recipe.values()
         assert json.loads(json.dumps(values)) == values
-        assert {field.name for field in dataclasses.fields(recipe)} == {*values, "sources", "loop"}
+        assert {field.name for field in dataclasses.fields(recipe)} == {*values, "sources", "loop", "text"}
+        assert ("text" in values) == (recipe.text is not None) == (recipe.dataset in ("ptb", "pydoc"))
         assert values.get("loop", "plain") == recipe.loop
 
 

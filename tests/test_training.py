@@ -94,23 +94,13 @@ def test_pydoc_is_the_text_it_says(text):
 
 
 def test_text_is_read_in_order_and_every_word_is_predicted_once(text):
-    task = tasks.TextTask(text, batch_size=20, bptt=35)
-    windows = list(task._windows(text.train, 20))
+    task = tasks.TextTask(text, batch_size=20)
+    windows = list(task.batches())
     rows = len(text.train) // 20
     inputs, targets = (torch.cat(parts) for parts in zip(*windows, strict=True))
     assert inputs.shape == targets.shape == (rows - 1, 20)
     assert torch.equal(inputs[1:], targets[:-1])
     assert torch.equal(targets[:, 3], text.train[3 * rows + 1 : 4 * rows])
-
-
-def test_the_state_is_carried_across_windows(text):
-    """An LSTM read 35 words at a time says what it says when it reads the whole column at once."""
-    network = models.build("lstm2-h16", vocabulary=1000, seed=0).eval()
-    with torch.no_grad():
-        for weight in network.parameters():
-            weight.mul_(8)  # so that the state matters for what comes next
-    pieces, whole = (tasks.TextTask(text._replace(test=text.test[:2000]), 1, bptt) for bptt in (35, 10_000))
-    assert pieces.evaluate(network)["test_loss"] == pytest.approx(whole.evaluate(network)["test_loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize(("name", "lr"), [("lstm2-h32", 0.02), ("bigram", 0.1)])

@@ -4,16 +4,17 @@ import re
 
 import torch
 
+from padam.models.lstm import LSTM, Bigram, Regularisation
 from padam.models.outline import Layer, outline
 
-__all__ = ["Layer", "build", "outline"]
+__all__ = ["Layer", "Regularisation", "build", "outline"]
 
 _LSTM_HIDDEN, _LSTM_EMBEDDING = 1150, 400
 _IMAGES = re.compile(r"(?P<kind>vgg16|resnet18|wrn16-4|convnet(?:-bn)?)(?:-w(?P<width>[1-9]\d*))?")
 _TEXT = re.compile(r"(?:bigram|lstm(?P<layers>[1-9])(?:-h(?P<hidden>[1-9]\d*))?)")
 
 
-def build(model, classes=10, size=32, *, vocabulary=None, seed=None):
+def build(model, classes=10, size=32, *, vocabulary=None, regularisation=None, seed=None):
     """A freshly initialised network.
 
     Args:
@@ -24,6 +25,7 @@ def build(model, classes=10, size=32, *, vocabulary=None, seed=None):
         classes: how many classes a network for pictures tells apart; default 10.
         size: height and width of its pictures in pixels, at most 32, which is the default; "convnet" takes any.
         vocabulary: how many words a network for text knows; required for those.
+        regularisation: `Regularisation` of an LSTM in training; default none of it.
         seed: seed of the initial weights; None draws them from torch's global generator. The global generator
             is left as it was if a seed is given.
 
@@ -44,7 +46,7 @@ def build(model, classes=10, size=32, *, vocabulary=None, seed=None):
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
-        return _image(image["kind"], image["width"], classes) if image else _text(text, vocabulary)
+        return _image(image["kind"], image["width"], classes) if image else _text(text, vocabulary, regularisation)
 
 
 def _image(kind, width, classes):
@@ -62,11 +64,9 @@ def _image(kind, width, classes):
     return ResNet(classes, width) if kind == "resnet18" else ResNet(classes, width, stages=3, fan_out=True)
 
 
-def _text(match, vocabulary):
-    from padam.models.lstm import LSTM, Bigram
-
+def _text(match, vocabulary, regularisation):
     if match["layers"] is None:
         return Bigram(vocabulary)
     hidden = int(match["hidden"] or _LSTM_HIDDEN)
     embedding = max(1, round(hidden * _LSTM_EMBEDDING / _LSTM_HIDDEN))
-    return LSTM(vocabulary, embedding, hidden, int(match["layers"]))
+    return LSTM(vocabulary, embedding, hidden, int(match["layers"]), regularisation)

@@ -30,15 +30,16 @@ class Trainer:
             through the network twice, and after each epoch all training pictures once more, shuffled and augmented
             anew, in training mode without updates. The weights are the same; batch norm's averages, and so the test
             error, are not. The further pass gives train_loss_further and train_error_further.
+        text: how a text is read, see `padam.training.tasks.TextTask`.
 
     Raises ValueError for the authors' loop with texts or with capture.
     """
 
     def __init__(self, model, data, optimizer, *, batch_size=128, milestones=(), gamma=0.1, seed=0, device="cpu",
-                 precision="fp32", capture=False, loop="plain"):  # fmt: skip
+                 precision="fp32", capture=False, loop="plain", text=None):  # fmt: skip
         self.device, self.precision = torch.device(device), precision
         self.model = model.to(self.device, memory_format=torch.channels_last)
-        self.task, self.optimizer = task(data, batch_size, self.device), optimizer
+        self.task, self.optimizer = task(data, batch_size, self.device, text), optimizer
         self.rates = [multistep(float(group["lr"]), milestones, gamma) for group in optimizer.param_groups]
         self.scaler = formats.scaler(precision, self.device)
         self.order = torch.Generator().manual_seed(seed)
@@ -119,12 +120,31 @@ class Trainer:
         return result
 
     def update(self):
-        """One step of the optimizer."""
-        if self.scaler is None:
-            self.optimizer.step()
-        else:
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
+        """One step of the optimizer: gradients clipped and the rate scaled as the task says."""
+        if self.task.clip is not None:
+            if self.scaler is not None:
+                self.scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.task.clip)
+        with self._scaled_rates():
+            if self.scaler is None:
+                self.optimizer.step()
+            else:
+                self.scaler.step(self.optimizer)
+                self.scaler.update()
+
+    @contextlib.contextmanager
+    def _scaled_rates(self):
+        if self.task.scale == 1.0:
+            yield
+            return
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["lr"] * self.task.scale
+        try:
+            yield
+        finally:
+            for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
 
     @torch.no_grad()
     def evaluate(self):

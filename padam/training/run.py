@@ -26,7 +26,11 @@ def build(recipe, data, device, **more):
     beyond the recipe's.
     """
     if isinstance(data, datasets.Text):
-        model = models.build(recipe.model, vocabulary=len(data.vocabulary))
+        settings = recipe.text or {}
+        kept = {key: settings[key] for key in models.Regularisation._fields if key in settings}
+        model = models.build(
+            recipe.model, vocabulary=len(data.vocabulary), regularisation=models.Regularisation(**kept)
+        )
     else:
         model = models.build(recipe.model, int(data.train[1].max()) + 1, data.train[0].shape[-1])
     model.to(device, memory_format=torch.channels_last)
@@ -128,7 +132,7 @@ class _Run:
         return Trainer(
             model, self.data, optimizer, batch_size=recipe.batch_size,
             milestones=recipe.milestones, gamma=recipe.gamma, seed=self.seed, device=device, precision=precision,
-            capture=capture, loop=recipe.loop,
+            capture=capture, loop=recipe.loop, text=recipe.text,
         )  # fmt: skip
 
     def _resume(self, saved, source):

@@ -14,6 +14,8 @@ class ImageTask:
     All of the data lie on the device as bytes; what is random is drawn on the CPU from the two generators.
     """
 
+    clip, scale = None, 1.0  # gradients are not clipped, and all steps have the same rate
+
     def __init__(self, data, batch_size, device="cpu"):
         self.batch_size, self.device = batch_size, torch.device(device)
         self.shift, self.flip, self.size = data.shift, data.flip, data.train[0].shape[2:]
@@ -67,47 +69,87 @@ class ImageTask:
 
 
 class TextTask:
-    """A text as `batch_size` columns read side by side, `bptt` words at a time; the state is carried and detached."""
+    """A text as `batch_size` columns read side by side, some words at a time; the state is carried and detached.
 
-    def __init__(self, data, batch_size, bptt=35, device="cpu"):
-        self.batch_size, self.bptt, self.device, self.state = batch_size, bptt, torch.device(device), None
-        self.train, self.parts = data.train.to(device), {"test": data.test.to(device)}
-        self.steps = -(-(len(self.train) // batch_size - 1) // bptt)  # of an epoch
+    `settings` are those of a recipe's `text`: `bptt` words at a time; where `varied`, so many on average only: for each
+    window a normal of deviation 5 around bptt, or in one of twenty cases around half of it, at least 5, and the rate of
+    that step in proportion (Merity et al., 2018); `clip`, the norm at which gradients are clipped, None for never. The
+    other settings are the network's.
+    """
 
-    def _windows(self, tokens, columns):
-        """(inputs, targets), each (up to bptt, columns), in reading order; tokens beyond the last full row are left."""
-        rows = len(tokens) // columns
-        grid = tokens[: rows * columns].view(columns, rows).t()
-        for begin in range(0, rows - 1, self.bptt):
-            end = min(begin + self.bptt, rows - 1)
-            yield grid[begin:end], grid[begin + 1 : end + 1]
+    def __init__(self, data, batch_size, device="cpu", settings=None):
+        settings = {"bptt": 35, "varied": False, "clip": None} | (settings or {})
+        self.bptt, self.varied, self.clip = (settings[key] for key in ("bptt", "varied", "clip"))
+        self.batch_size, self.device, self.state, self.scale = batch_size, torch.device(device), None, 1.0
+        self.train, self.first = data.train.to(device), data.first
+        self.parts = {"test": data.test.to(device), "valid": data.valid.to(device)}
+        self.steps = -(-(len(self.train) // batch_size - 1) // self.bptt)  # of an epoch, if not varied
+
+    def _length(self, order):
+        if not self.varied:
+            return self.bptt
+        around = self.bptt if torch.rand((), generator=order) < 0.95 else self.bptt / 2
+        return max(5, int(torch.normal(float(around), 5.0, (1,), generator=order)))
 
     def batches(self, order=None, augmentation=None):
-        """As for pictures, in reading order: a text is not shuffled, so the generators are not used."""
+        """As for pictures, in reading order; (inputs, targets), each (words, columns). `scale` is the step's rate's.
+
+        Words beyond the last full row are left. `order` draws the lengths where these vary.
+        """
         self.state = None
-        yield from self._windows(self.train, self.batch_size)
+        rows = len(self.train) // self.batch_size
+        grid = self.train[: rows * self.batch_size].view(self.batch_size, rows).t()
+        begin = 0
+        while begin < rows - 1:
+            length = self._length(order)
+            end = min(begin + length, rows - 1)
+            self.scale = length / self.bptt if self.varied else 1.0
+            yield grid[begin:end], grid[begin + 1 : end + 1]
+            begin = end
 
     def loss(self, model, batch):
-        """As for pictures; the network goes on from the state in which the batch before left it."""
+        """As for pictures; the network goes on from the state in which the batch before left it.
+
+        Where the network has a penalty, it is in what is differentiated, and not in what is reported.
+        """
         inputs, targets = batch
-        logits, state = model(inputs, self.state)
+        if hasattr(model, "penalised"):
+            logits, state, penalty = model.penalised(inputs, self.state)
+        else:
+            (logits, state), penalty = model(inputs, self.state), 0.0
         self.state = _detached(state)
         loss = cross_entropy(logits.flatten(0, 1), targets.flatten())
+        loss = loss + (penalty - penalty.detach()) if torch.is_tensor(penalty) else loss
         return loss, targets.numel(), (logits.detach().argmax(-1) != targets).sum()
 
-    def evaluate(self, model):
-        """test_loss (nats a token), test_error (share of wrong guesses), test_perplexity; the text in ten columns."""
-        found, self.state = {}, None
-        for name, tokens in self.parts.items():
-            totals = torch.zeros(3, dtype=torch.float64)
-            for batch in self._windows(tokens, 10):
-                loss, count, wrong = self.loss(model, batch)
-                totals += torch.tensor([loss.item() * count, count, wrong.item()], dtype=torch.float64)
-            loss, error = (totals[0] / totals[1]).item(), (totals[2] / totals[1]).item()
+    def evaluate(self, model, words=256):
+        """test_loss (nats a word), test_error (share of wrong guesses), test_perplexity, and of the other part valid_.
+
+        Each part is read from its beginning to its end, `words` at a time, every word scored once, given all before it:
+        the two side by side, in a column each. Where there is a `first` word, which all texts come after, a text is
+        scored from its first word on, else from its second.
+        """
+        texts = [text if self.first is None else _after(self.first, text) for text in self.parts.values()]
+        longest, state = max(map(len, texts)) - 1, None
+        grid = torch.stack([torch.nn.functional.pad(text, (0, longest + 1 - len(text))) for text in texts], 1)
+        lengths = torch.tensor([len(text) - 1 for text in texts], device=self.device)
+        totals = torch.zeros(2, len(texts), dtype=torch.float64, device=self.device)
+        for begin in range(0, longest, words):
+            end = min(begin + words, longest)
+            logits, state = model(grid[begin:end], state)
+            targets, inside = grid[begin + 1 : end + 1], torch.arange(begin, end, device=self.device)[:, None] < lengths
+            losses = cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none").view_as(targets)
+            totals[0] += (losses.double() * inside).sum(0)
+            totals[1] += ((logits.argmax(-1) != targets) & inside).sum(0)
+        found = {}
+        for name, (loss, error) in zip(self.parts, (totals / lengths).t().tolist(), strict=True):
             perplexity = math.exp(min(loss, 700.0))
             found |= {f"{name}_loss": loss, f"{name}_error": error, f"{name}_perplexity": perplexity}
-            self.state = None
         return found
+
+
+def _after(first, text):
+    return torch.cat([text.new_tensor([first]), text])
 
 
 def _detached(state):
@@ -116,9 +158,8 @@ def _detached(state):
     return state if state is None else type(state)(_detached(part) for part in state)
 
 
-def task(data, batch_size, device="cpu"):
-    """The task that fits the data: `padam.data.Images` or `padam.data.Text`."""
+def task(data, batch_size, device="cpu", text=None):
+    """The task that fits the data: `padam.data.Images` or `padam.data.Text`, the latter read as `text` says."""
     from padam.data import Text
 
-    kind = TextTask if isinstance(data, Text) else ImageTask
-    return kind(data, batch_size, device=device)
+    return TextTask(data, batch_size, device, text) if isinstance(data, Text) else ImageTask(data, batch_size, device)

@@ -1,0 +1,191 @@
+"""Section 5 of the paper as data: what each experiment trains, on what, for how long, with which settings.
+
+Each value carries its source: "paper", "authors' code" (uclaml/Padam), "reproduction" (yashkant/padam-tensorflow,
+arXiv:1901.09517) or "chosen here", with the reason. Nothing here runs anything.
+"""
+
+import difflib
+import os
+from dataclasses import asdict, dataclass
+from math import sqrt
+
+from padam.recipes import section5
+
+OPTIMIZERS = ("padam", "sgdm", "adam", "amsgrad", "adamw", "yogi", "adabound")  # most wanted first
+PROFILES = ("quick", "small", "full")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run but for its seed, complete.
+
+    `id` is the paper's cell, "dataset/model/optimizer[-variant]", whatever the profile; dataset and model are the
+    profile's own. `hyper` are the optimizer's settings by their torch names. train_size is None for all training
+    examples; the `holdout` examples after them are never trained on. The rate is multiplied by `gamma` after each of
+    the `milestones`, in epochs. `sources` says where each value comes from; a setting's key there is "hyper.lr". `loop`
+    is "plain", or "authors": as their script does it, see `padam.training.engine.Trainer`. `text` says how a text is
+    read and its network regularised, see `padam.training.tasks.TextTask`; None for pictures.
+    """
+
+    id: str
+    profile: str
+    dataset: str
+    model: str
+    optimizer: str
+    variant: str | None
+    hyper: dict
+    batch_size: int
+    train_size: int | None
+    epochs: int
+    milestones: tuple
+    gamma: float
+    holdout: int
+    sources: dict
+    loop: str = "plain"
+    text: dict | None = None
+
+    def values(self):
+        """Everything but the sources, as JSON has it: what a record keeps and what two runs must share to be one.
+
+        `loop` is left out where it is the plain one, `text` for pictures.
+        """
+        values = asdict(self)
+        del values["sources"]
+        if self.loop == "plain":
+            del values["loop"]
+        if self.text is None:
+            del values["text"]
+        return values | {"milestones": list(self.milestones), "hyper": {k: _plain(v) for k, v in self.hyper.items()}}
+
+
+def _plain(value):
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _variants(dataset, optimizer):
+    """Variant -> the settings it changes, {name: a value or a factor as "x3"}, each with its source."""
+    # AdamW's normalised decay of a step does not depend on the rate, so torch's weight_decay follows these.
+    found = {f"lr{text}": {"lr": (f"x{text}", section5.ABLATION)} for text in ("3", "0.33")}
+    if optimizer == "padam":
+        found |= {kind: {"correction": (kind, section5.ABLATION)} for kind in ("none", "exact")}
+        found |= {"authors": {}} if dataset.startswith("cifar") else {}  # the loop is theirs, see `get`
+        if dataset != "ptb":
+            found |= {f"p{p:g}": {"p": (p, section5.GRID)} for p in (0.4, 0.25, 0.2, 0.0625)}
+    if optimizer == "adamw":
+        literal = {"cifar10": 2.5e-2, "cifar100": 2.5e-2, "ptb": 4e-4}.get(dataset, 5e-2)
+        found["literal"] = {"weight_decay": (literal, "chosen here: the paper's factor read as torch's weight_decay")}
+    if optimizer in ("adam", "amsgrad") and dataset != "ptb":
+        found["wd5e-4"] = {"weight_decay": (5e-4, "chosen here: an ablation, SGD-momentum's decay")}
+    return found
+
+
+def _settings(dataset, model, optimizer, variant):
+    """{setting: (value, source)} before the normalised weight decay is worked out."""
+    found = dict(section5.CIFAR[optimizer])
+    if dataset.startswith("imagenet"):
+        found |= section5.IMAGENET.get(optimizer, {})
+    elif dataset == "ptb":
+        found |= section5.PTB[optimizer] | section5.LAYERS[model].get(optimizer, {})
+    for name, (value, source) in _variants(dataset, optimizer).get(variant, {}).items():
+        factor = isinstance(value, str) and value.startswith("x")
+        found[name] = (found[name][0] * float(value[1:]) if factor else value, source)
+    return found
+
+
+def normalised(factor, lr, batch_size, train_size, epochs):
+    """torch's weight_decay of AdamW for Loshchilov and Hutter's normalised factor: factor * sqrt(b / (B T)) / lr."""
+    return factor * sqrt(batch_size / (train_size * epochs)) / lr
+
+
+def ids():
+    """Every recipe's id, the paper's tables first in their order, then their variants."""
+    cells = [(data, model, name) for data, models in section5.MODELS.items() for model in models for name in OPTIMIZERS]
+    plain = tuple("/".join(cell) for cell in cells)
+    return plain + tuple(f"{'/'.join(cell)}-{kind}" for cell in cells for kind in _variants(cell[0], cell[2]))
+
+
+def default_profile():
+    """The environment's PADAM_PROFILE, else "quick"."""
+    return os.environ.get("PADAM_PROFILE") or "quick"
+
+
+def get(id, profile=None):
+    """The recipe called `id`.
+
+    Args:
+        id: "dataset/model/optimizer" or "dataset/model/optimizer-variant", one of `ids()`.
+        profile: "quick" (seconds, no download), "small" (a miniature for a machine without a GPU) or "full" (the
+            paper's); default the environment's PADAM_PROFILE, else "quick".
+
+    Raises ValueError for an unknown id or profile.
+    """
+    profile = profile or default_profile()
+    if profile not in PROFILES:
+        raise ValueError(f"no profile is called {profile!r}; there are {', '.join(PROFILES)}.")
+    if id not in ids():
+        near = difflib.get_close_matches(id, ids(), 3)
+        hint = f"did you mean {', '.join(near)}? " if near else ""
+        raise ValueError(f"no recipe is called {id!r}; {hint}`python -m padam list` shows them all.")
+    dataset, model, name = id.split("/")
+    optimizer, _, variant = name.partition("-")
+    batch, paper_epochs, paper_milestones, points = section5.SCHEDULES[dataset]
+    place = (dataset, {}, paper_epochs, None, 0, points, "")
+    data, endings, epochs, train_size, holdout, points, why = section5.MINIATURES.get((dataset, profile), place)
+    settings = _settings(dataset, model, optimizer, variant)
+    hyper = {key: value for key, (value, _) in settings.items()}
+    if isinstance(hyper["weight_decay"], tuple):
+        examples = batch * (section5.AWD_LSTM["bptt"] if dataset == "ptb" else 1)  # a batch of text is so many words
+        hyper["weight_decay"] = normalised(hyper["weight_decay"][1], hyper["lr"], examples, points, epochs)
+    sources = {f"hyper.{key}": source for key, (_, source) in settings.items()}
+    sources |= dict.fromkeys(("dataset", "model", "batch_size", "epochs", "milestones", "gamma"), section5.PAPER)
+    sources |= dict.fromkeys(("train_size", "holdout"), "chosen here: everything, for the paper holds nothing out")
+    if profile != "full":
+        sources |= dict.fromkeys(("dataset", "model", "train_size", "epochs", "holdout"), f"chosen here: {why}")
+        sources["milestones"] = "chosen here: the paper's, in proportion to the epochs"
+    loop = "authors" if variant == "authors" else "plain"
+    if loop != "plain":
+        sources["loop"] = "authors' code: run_cnn_test_cifar10.py"
+    text, because = section5.TEXTS[profile] if dataset == "ptb" else (None, "")
+    sources |= dict.fromkeys((f"text.{key}" for key in text or ()), because)
+    if dataset in section5.BORROWED and not id.startswith("cifar100/resnet18/padam"):
+        sources |= {key: section5.BORROWED[dataset] for key, source in sources.items() if source.startswith("paper")}
+    return Recipe(
+        id=id, profile=profile, dataset=data, model=model + endings.get(model, ""), optimizer=optimizer,
+        variant=variant or None, hyper=hyper, batch_size=batch, train_size=train_size, epochs=epochs,
+        milestones=tuple(round(m * epochs / paper_epochs) for m in paper_milestones), gamma=0.1, holdout=holdout,
+        sources=sources, loop=loop, text=text,
+    )  # fmt: skip
+
+
+def paper_epochs(id):
+    """How many epochs the paper trains the cell `id`."""
+    return section5.SCHEDULES[id.split("/")[0]][1]
+
+
+TABLES = {
+    "table1": tuple(f"cifar10/{model}" for model in section5.MODELS["cifar10"]),
+    "table2": tuple(f"imagenet/{model}" for model in section5.MODELS["imagenet"]),
+    "table3": tuple(f"ptb/{model}" for model in section5.MODELS["ptb"]),
+    "figure1": ("cifar10/resnet18", "cifar100/resnet18"),
+}
+TABLES |= {"figure2": TABLES["table1"], "figure3": TABLES["table2"] + TABLES["table3"]}
+_DIAL = ("padam-p0.4", "padam-p0.25", "padam-p0.2", "padam", "padam-p0.0625")
+
+
+def wanted(what, profile, seeds):
+    """[(id, seed), ...] of the runs behind a table or figure of the paper, most wanted first.
+
+    Args:
+        what: a key of `TABLES`.
+        profile: the small runs begin with the VGG row and finish a row before the next; the full ones begin with
+            ResNet-18, and a seed is finished before the next.
+        seeds: how many seeds, counted from 0.
+    """
+    if what not in TABLES:
+        raise ValueError(f"no table or figure is called {what!r}; there are {', '.join(TABLES)}.")
+    columns = _DIAL if what == "figure1" else OPTIMIZERS
+    rows = TABLES[what]
+    if profile != "full":
+        rows = sorted(rows, key=lambda row: "vgg16" not in row)
+        return [(f"{row}/{column}", seed) for row in rows for seed in range(seeds) for column in columns]
+    return [(f"{row}/{column}", seed) for seed in range(seeds) for row in rows for column in columns]

@@ -36,6 +36,7 @@ TRAINING = ("tests/test_training.py",)
 RESUME = ("tests/test_resume.py",)
 STUDIES = ("tests/test_studies.py",)
 AUTHORS = ("tests/test_authors_loop.py",)
+TEXT = ("tests/test_text.py",)
 CLAIMS = ("tests/test_claims.py",)
 RESULTS = ("tests/test_results.py", "tests/test_claims.py")
 _PADAM = "    return h.lr * m / (sqrt(v_hat) + h.eps) ** (2 * h.p), State(m=m, v=v, v_hat=v_hat)"
@@ -112,8 +113,8 @@ MUTANTS = (
     Mutant("training: batches never shuffled", "training/tasks.py", "torch.randperm(count, generator=order)",
            "torch.arange(count)", TRAINING, False),
     Mutant("training: last batch dropped", "training/tasks.py", "for some in chosen.split(self.batch_size):", "for some in chosen.split(self.batch_size)[:-1]:", TRAINING, False),
-    Mutant("training: targets not shifted", "training/tasks.py", "grid[begin + 1 : end + 1]", "grid[begin:end]", TRAINING, False),
-    Mutant("training: state forgotten between windows", "training/tasks.py", "self.state = _detached(state)", "self.state = None", TRAINING, False),
+    Mutant("training: targets not shifted", "training/tasks.py", "yield grid[begin:end], grid[begin + 1 : end + 1]", "yield grid[begin:end], grid[begin:end]", TRAINING, False),
+    Mutant("training: state forgotten between windows", "training/tasks.py", "self.state = _detached(state)", "self.state = None", TEXT, False),
     Mutant("training: divergence unnoticed", "training/loop.py", 'status = "diverged"', "pass", TRAINING, False),
     Mutant("resume: the shuffle starts over", "training/engine.py", '        self.order.set_state(state["order"])\n', "", RESUME, False),
     Mutant("resume: the crops start over", "training/engine.py", '        self.augmentation.set_state(state["augmentation"])\n', "", RESUME, False),
@@ -181,6 +182,25 @@ MUTANTS = (
     Mutant("runs that cannot be compared", "records/evidence.py", "in _UNUSABLE:", "in ():", CLAIMS, fast=False),
     Mutant("a shortened full run counts", "records/evidence.py", 'if records.shortened(record) and record["profile"] == "full":', "if False:", CLAIMS, fast=False),
     Mutant("best for last", "tables/cells.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, fast=False),
+    # --- models/lstm.py, text in training/tasks.py
+    Mutant("dropped words differ by place", "models/lstm.py", "torch.rand(len(weight), 1,", "torch.rand(*weight.shape,", TEXT, fast=False),
+    Mutant("locked dropout unlocked", "models/lstm.py", "torch.rand(1, *x.shape[1:],", "torch.rand(*x.shape,", TEXT, fast=False),
+    Mutant("locked dropout without its factor", "models/lstm.py", "device=x.device) >= share) / (1 - share)", "device=x.device) >= share)", TEXT, fast=False),
+    Mutant("weight drop of the input weights", "models/lstm.py", "dropout(layer.weight_hh_l0, share)\n    weights = [layer.weight_ih_l0, recurrent,",
+           "dropout(layer.weight_ih_l0, share)\n    weights = [recurrent, layer.weight_hh_l0,", TEXT, fast=False),
+    Mutant("the activation of what is not dropped", "models/lstm.py", "regularisation.activation * dropped.square()", "regularisation.activation * x.square()", TEXT, fast=False),
+    Mutant("the change of what is dropped", "models/lstm.py", "(x[1:] - x[:-1])", "(dropped[1:] - dropped[:-1])", TEXT, fast=False),
+    Mutant("dropout while scoring", "models/lstm.py", "off = self.regularisation if self.training else Regularisation()", "off = self.regularisation", TEXT, fast=False),
+    Mutant("the penalty is not differentiated", "training/tasks.py", "(penalty - penalty.detach()) if", "0 * penalty if", TEXT, fast=False),
+    Mutant("the penalty is reported", "training/tasks.py", "(penalty - penalty.detach()) if", "penalty if", TEXT, fast=False),
+    Mutant("the padding is scored", "training/tasks.py", "(losses.double() * inside)", "losses.double()", TEXT, fast=False),
+    Mutant("the first word is not scored", "training/tasks.py", "text if self.first is None else _after(self.first, text)", "text", TEXT, fast=False),
+    Mutant("scoring forgets the state", "training/tasks.py", "logits, state = model(grid[begin:end], state)", "logits, state = model(grid[begin:end], None)", TEXT, fast=False),
+    Mutant("short windows never", "training/tasks.py", "< 0.95 else self.bptt / 2", "< 1.95 else self.bptt / 2", TEXT, fast=False),
+    Mutant("gradients not clipped", "training/engine.py", "if self.task.clip is not None:", "if False:", TEXT, fast=False),
+    Mutant("the rate of a short window not scaled", "training/engine.py", 'group["lr"] = group["lr"] * self.task.scale', "pass", TEXT, fast=False),
+    Mutant("the scaled rate stays", "training/engine.py", '                group["lr"] = rate\n', "                pass\n", TEXT, fast=False),
+    Mutant("the state is not detached", "training/tasks.py", "self.state = _detached(state)", "self.state = state", TEXT, fast=False),
 )  # fmt: skip
 
 

@@ -284,3 +284,36 @@ def test_pages_without_faults_pass(tmp_path):
     fine = '<a href="https://example.org">x</a> <a href="#top">y</a> <code>**kwargs {doc}`</code> <a href="page.html">'
     (tmp_path / "page.html").write_text(f"<body>{fine}</body>")
     assert make.faults_of(tmp_path) == []
+
+
+def test_the_cell_that_retrains_runs_what_it_says_and_on_colab_keeps_it_on_the_drive(monkeypatch, tmp_path):
+    """As it stands it does nothing; switched on it fetches, trains and shows, with commands that the package has."""
+    import sys
+    import types
+
+    from typer.testing import CliRunner
+
+    from padam import cli
+    from padam.data import fetch
+
+    (cell,) = [c.source for c in _code(ROOT / "chapters" / "13-cifar.ipynb") if c.source.startswith("RETRAIN")]
+    assert cell.startswith("RETRAIN = False\n")
+    done, fetched, mounted, piped = [], [], [], []
+    shell = types.SimpleNamespace(system=done.append, run_line_magic=lambda *line: piped.append(" ".join(line)))
+    names = {"sys": sys, "get_ipython": lambda: shell}
+    exec(cell, dict(names))
+    assert not done
+    monkeypatch.setattr(fetch, "fetch", lambda archive, root, given: fetched.append((archive.name, root)))
+    switched = cell.replace("RETRAIN = False", "RETRAIN = True")
+    exec(switched, dict(names))
+    assert fetched == [("cifar10", "data")]
+    assert [command.split(" -m padam ")[1].split()[0] for command in done] == ["reproduce", "results"]
+    assert all(command.startswith(sys.executable) and "--out padam-runs" in command for command in done)
+    planned = CliRunner().invoke(cli.app, [*done[0].split()[3:], "--plan"])
+    assert planned.exit_code == 0, planned.output
+    drive = types.SimpleNamespace(mount=mounted.append)
+    monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(drive=drive))
+    exec(switched, dict(names))
+    assert mounted == ["/content/drive"]
+    assert piped == ["pip install --quiet pooch rich typer"]  # nothing that would touch Colab's torch
+    assert all("--out /content/drive/MyDrive/padam-runs" in command for command in done[2:])

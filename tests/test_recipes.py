@@ -100,8 +100,8 @@ def every():
 # Merity et al. (2018), by their code's names: --bptt, --clip, --dropoute, --dropouti, --dropouth, --dropout, --wdrop,
 # --alpha, --beta; the length of a window varies.
 AWD_LSTM = {
-    "bptt": 70, "varied": True, "clip": 0.25, "words": 0.1, "inputs": 0.4, "hidden": 0.25, "output": 0.4, "weights": 0.5,
-    "activation": 2.0, "temporal": 1.0,
+    "bptt": 70, "varied": True, "clip": 0.25, "words": 0.1, "inputs": 0.4, "hidden": 0.25, "output": 0.4,
+    "weights": 0.5, "activation": 2.0, "temporal": 1.0,
 }  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def test_without_records_every_cell_of_ours_is_empty_and_the_commands_stand_belo
 def test_a_cell_says_how_many_runs_it_is():
     def run(last, seed):
         history = {"epoch": [1, 2], "test_error": [last - 0.01, last]}
-        return evidence.Run("small", "cifar10/vgg16", "adam", seed, history=history)
+        return evidence.curve("small", "cifar10/vgg16", "adam", history, seed=seed)
 
     assert tables.cell([]) == tables.EMPTY
     assert tables.cell([run(0.2, 0)]) == "20.0 / 19.0\u00a0(1)"
@@ -70,13 +70,16 @@ def test_a_cell_says_how_many_runs_it_is():
     assert tables.cell([run(0.2, 0), run(0.22, 1)]) == "21.0 ± 1.4 / 20.0 ± 1.4\u00a0(2)"
     table = evidence.Run("adai-pnm", "cifar10/vgg16", "adam", best=7.31, sd=0.25, runs=3)
     assert tables.cell([table]) == f"{tables.EMPTY} / 7.31 ± 0.25\u00a0(3)"
-    lost = evidence.Run("full", "cifar10/vgg16", "adam", 0, history={"epoch": [1, 2], "test_error": [0.9, None]})
-    assert tables.cell([lost]) == "diverged / 90.00\u00a0(1)"
+    lost = evidence.curve("full", "cifar10/vgg16", "adam", {"epoch": [1], "test_error": [0.9]}, diverged=True)
+    assert tables.cell([lost]) == "diverged\u00a0(1)"
+    assert tables.cell([lost, lost, run(0.2, 0)]) == "2 of 3 diverged"
 
 
 def test_a_verdict_is_told_with_its_networks():
     assert tables.told(judge.Summary(judge.HOLDS, 3, 0, 3, 1)) == "holds (3\u00a0of\u00a03)"
-    assert tables.told(judge.Summary(judge.FAILS, 1, 1, 3, 1)) == "**fails** (1\u00a0of\u00a03)"
+    assert tables.told(judge.Summary(judge.HOLDS, 2, 0, 2, 1, True)) == "holds (2\u00a0of\u00a02), in part"
+    assert tables.told(judge.Summary(judge.FAILS, 0, 1, 3, 1)) == "**fails** (1\u00a0of\u00a03)"
+    assert tables.told(judge.Summary(judge.FAILS, 1, 1, 3, 1)) == "**fails** (1\u00a0of\u00a03), holds on 1"
     assert tables.told(judge.Summary(judge.OPEN, 1, 0, 3, 1)) == "open, holds on 1\u00a0of\u00a03"
     assert tables.told(judge.Summary(judge.OPEN, 0, 0, 3, 1)) == "open"
     assert tables.told(judge.Summary(judge.OPEN, 0, 0, 0, 0)) == tables.EMPTY
@@ -84,9 +87,10 @@ def test_a_verdict_is_told_with_its_networks():
 
 def test_the_comparisons_behind_a_verdict_can_be_read():
     claim = next(c for c in claims.CLAIMS if c.name == "on a par")
-    header, *body = tables.compared(claim, "paper", evidence.collect())
-    assert [row[2] for row in body] == ["+0.06 ± 0.00", "-0.06 ± 0.00"]
-    assert header[3] == "below 0.2"
+    _, *body = tables.compared(claim, "paper", evidence.collect())
+    assert [row[2:] for row in body] == [
+        ("+0.06 ± 0.00", "0.2", "holds", "as printed"), ("-0.06 ± 0.00", "0.2", "holds", "as printed"),
+    ]  # fmt: skip
 
 
 def test_the_command_writes_the_page_and_says_what_is_wrong_with_a_folder(copied, tmp_path):

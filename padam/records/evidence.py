@@ -4,7 +4,6 @@ Nothing is mixed: each run keeps its source, and `padam.records.judge` takes eac
 percentages, all differences percentage points.
 """
 
-import math
 from dataclasses import dataclass, field
 
 from padam import recipes, records
@@ -20,12 +19,15 @@ SOURCES = {
     "full": "ours, full",
     "small": "ours, small",
 }
-# Runs whose rate went up again in the middle, and that ended early, so that the source's notes forbid to compare the
-# ends; and a sweep of p that gave each p another rate.
+# Runs that are left out: their rate went up again in the middle, and two of them ended early, so that the source's
+# notes forbid to compare the ends; and a sweep of p that gave each p another rate.
 _UNUSABLE = (
     ("reproduction-2019", "main", "cifar100", "resnet18"),
     ("reproduction-2019", "p-sweep", "cifar100", "resnet18"),
 )
+# Networks whose weights started so large that the first epochs went into shrinking them, say the source's notes: what
+# happens before the first decay says nothing of the optimizers. (Their last stage is half as wide, too.)
+_FALSE_START = (("reproduction-2019", "wrn16-4"),)
 _DECAY_ONCE = (150,)  # adabound and adabelief: x0.1 in epoch 151, and no more
 
 
@@ -36,7 +38,8 @@ class Run:
     `cell` is "dataset/model", of the paper's cell where the run is one of its, whatever the profile; `optimizer` may
     carry a variant. `last` and `best` are test errors (%) after the last epoch and at the best one, None where the
     source does not say; `sd` is the standard deviation (points) over `runs` runs where the source has the mean alone.
-    `history` has the lists of a record, errors as fractions; `milestones` the epochs after which the rate fell.
+    `history` has the lists of a record, errors as fractions; `milestones` the epochs after which the rate fell. A run
+    that `diverged` is behind every other. `false_start`: its epochs before the first decay cannot be compared.
     """
 
     source: str
@@ -49,12 +52,14 @@ class Run:
     runs: int = 1
     milestones: tuple = ()
     history: dict = field(default_factory=dict, repr=False)
+    diverged: bool = False
+    false_start: bool = False
 
-    def __post_init__(self):
-        if errors := [e for e in self.history.get("test_error", ()) if e is not None]:
-            lost = self.history["test_error"][-1] is None  # a diverged run is behind every other
-            object.__setattr__(self, "last", math.inf if lost else 100 * errors[-1])
-            object.__setattr__(self, "best", 100 * min(errors))
+
+def curve(source, cell, optimizer, history, **more):
+    """A `Run` with a history, whose ends are read from its test errors."""
+    errors = [100 * error for error in history["test_error"]]
+    return Run(source, cell, optimizer, last=errors[-1], best=min(errors), history=history, **more)
 
 
 def collect(root=None):
@@ -69,27 +74,31 @@ def collect(root=None):
         for cell, row in paper.TABLE1.items()
         for name, accuracy in row.items()
     ]
-    for name in published.load():
-        found[name] = published_runs(name)
+    for name, source in published.load().items():
+        found[name] = [run for each in source["runs"] if (run := _published(name, each))]
     for record in records.collect(root).values():
-        if record["profile"] in ("full", "small") and record["recipe"]["id"].startswith("cifar"):
-            if records.shortened(record) and record["profile"] == "full":
-                continue
+        if record["recipe"]["id"].startswith("cifar") and _counts(record):
             found[record["profile"]].append(_ours(record))
     return found
 
 
-def published_runs(name):
-    """The `Run`s of one published source."""
-    return [run for each in published.load()[name]["runs"] if (run := _published(name, each))]
+def _counts(record):
+    """Whether a record is of the miniature, or a full run of the paper's: to its end, or until it diverged."""
+    if _diverged(record):
+        record = record | {"epochs_run": record["epochs_planned"]}
+    return record["profile"] == "small" or (record["profile"] == "full" and not records.shortened(record))
+
+
+def _diverged(record):
+    return record["outcome"]["status"] == "diverged"
 
 
 def _ours(record):
     recipe = record["recipe"]
     dataset, model, name = recipe["id"].split("/")
-    return Run(
-        record["profile"], f"{dataset}/{model}", name, seed=record["seed"], milestones=tuple(recipe["milestones"]),
-        history=record["history"],
+    return curve(
+        record["profile"], f"{dataset}/{model}", name, record["history"], seed=record["seed"],
+        milestones=tuple(recipe["milestones"]), diverged=_diverged(record),
     )  # fmt: skip
 
 
@@ -108,7 +117,8 @@ def _published(name, run):
         cell, p = f"{cell}, 90 epochs", run["hyper"]["p"]
         optimizer = "padam" if p == 1 / 8 else f"padam-p{p:g}"
     decays = tuple(start - 1 for start, _ in run["schedule"][1:]) if "schedule" in run else _DECAY_ONCE
-    return Run(name, cell, optimizer, milestones=decays, history=run)
+    false_start = (name, run["model"]) in _FALSE_START
+    return curve(name, cell, optimizer, run, milestones=decays, false_start=false_start)
 
 
 def cells(runs):

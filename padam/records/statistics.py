@@ -7,7 +7,6 @@ T95 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
     2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 )  # fmt: skip
-NORMAL95 = 1.960  # where the spread is known
 
 
 def quantile(freedom):
@@ -42,10 +41,10 @@ def welch(one, other):
 
 
 def pooled(spreads):
-    """The standard deviation behind several samples: [(standard deviation, runs), ...], weighted by runs - 1.
+    """(standard deviation, degrees of freedom) behind several samples: [(standard deviation, runs), ...].
 
-    None where no sample has two runs.
+    Each is weighted by runs - 1; None where no sample has two runs.
     """
     known = [(sd, runs - 1) for sd, runs in spreads if runs > 1]
     freedom = sum(weight for _, weight in known)
-    return math.sqrt(sum(sd**2 * weight for sd, weight in known) / freedom) if known else None
+    return (math.sqrt(sum(sd**2 * weight for sd, weight in known) / freedom), freedom) if known else None

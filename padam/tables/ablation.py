@@ -2,7 +2,7 @@
 
 from padam import recipes
 from padam.catalog import CATALOG
-from padam.tables.cells import EMPTY, UNBROKEN, number, runs_of
+from padam.tables.cells import EMPTY, UNBROKEN, cell, number, runs_of
 
 _ABLATED = ("sgdm", "padam", "adam", "amsgrad")
 _KINDS = {"-lr0.33": "rate ÷ 3", "": "the recipe's", "-lr3": "rate × 3", "-wd5e-4": "weight decay 5e-4"}
@@ -33,6 +33,7 @@ def tuned(found, network="cifar10/vgg16", seed=0):
         if None in runs.values():
             body.append((CATALOG[name].title, first, EMPTY, EMPTY))
             continue
+        runs = {kind: run for kind, run in runs.items() if not run.diverged}
         best = min(runs, key=lambda kind: runs[kind].history["valid_error"][-1])
         body.append((CATALOG[name].title, first, _KINDS[best], f"{runs[best].last:.1f}"))
     return (f"test error in %, seed {seed}", "the recipe's", "chosen on the held out pictures", "there"), *body
@@ -50,6 +51,8 @@ def _held_out(found, network, name):
     if f"{network}/{name}" not in recipes.ids():
         return ""  # no such run is asked for: SGD-momentum and Padam have this decay
     runs = runs_of(found, "small", network, name)
+    if any(run.diverged for run in runs):
+        return cell(runs)
     values = [[100 * run.history[f"{part}_error"][-1] for run in runs] for part in ("valid", "test")]
     return f"{' / '.join(number(each, 1) for each in values)}{UNBROKEN}({len(runs)})" if runs else EMPTY
 

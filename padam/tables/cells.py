@@ -1,7 +1,5 @@
 """What all tables share: names, numbers, and what stands in a cell."""
 
-import math
-
 from padam.catalog import CATALOG
 from padam.records import evidence, statistics
 
@@ -17,8 +15,6 @@ _DECIMALS = {"small": 1}  # others: 2
 
 def number(values, decimals):
     """ "21.4 ± 0.1": mean and standard deviation; without the latter for a single value."""
-    if not all(map(math.isfinite, values)):
-        return "diverged"
     sd = statistics.spread(values)
     spread = "" if sd is None else f" ± {sd:.{decimals}f}"
     return f"{sum(values) / len(values):.{decimals}f}{spread}"
@@ -34,6 +30,8 @@ def cell(runs, counted=True):
     if not runs:
         return EMPTY
     decimals = _DECIMALS.get(runs[0].source, 2)
+    if lost := sum(run.diverged for run in runs):
+        return f"diverged{UNBROKEN}({lost})" if lost == len(runs) else f"{lost} of {len(runs)} diverged"
     if runs[0].sd is not None:
         (run,) = runs
         many = f"{UNBROKEN}({run.runs})" if counted else ""

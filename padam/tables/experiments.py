@@ -8,10 +8,14 @@ from padam.tables.cells import EMPTY, UNBROKEN, P, cell, network_name, runs_of
 OTHERS = {"reproduction-2019": "M", "adai-pnm": "X"}  # who ran Table 1's networks with Padam, and their letters
 
 
+_STAR = r"\*"
+
+
 def table1(network, found):
     """A network of Table 1, such as "cifar10/vgg16", in four columns: the paper, others, ours full, ours small.
 
-    The others are M, Mittal, Pandey and Kant (2019), and X, Xie et al. (2021, 2022).
+    The others are M, Mittal, Pandey and Kant (2019), with a star on the network that did not start as it should, and X,
+    Xie et al. (2021, 2022).
     """
     header = (
         "test error in %",
@@ -24,7 +28,7 @@ def table1(network, found):
     for name in recipes.OPTIMIZERS:
         (printed,) = runs_of(found, "paper", network, name)
         others = [
-            f"{letter}{UNBROKEN}{cell(runs)}"
+            f"{letter}{_STAR * runs[0].false_start}{UNBROKEN}{cell(runs)}"
             for source, letter in OTHERS.items()
             if (runs := runs_of(found, source, network, name))
         ]

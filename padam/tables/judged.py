@@ -6,13 +6,13 @@ from padam.records import claims, evidence, judge
 from padam.tables.cells import DATA, EMPTY, NAMES, UNBROKEN, network_name, number, optimizer_name, runs_of
 
 
-def verdicts(found, dataset="cifar10", final=None):
+def verdicts(found, dataset="cifar10", about="ends"):
     """The paper's sentences, judged on every source that has runs on a data set, by itself.
 
-    `final` keeps the claims about end values (True) or those about curves (False); default all.
+    `about` chooses those about "ends", about "curves" or about "figure 1".
     """
     sources = [source for source in found if any(run.cell.startswith(f"{dataset}/") for run in found[source])]
-    wanted = [claim for claim in claims.CLAIMS if final in (None, claim.final)]
+    wanted = [claim for claim in claims.CLAIMS if _about(claim) == about and dataset in (claim.datasets or (dataset,))]
     header = ("the paper says", *(evidence.SOURCES[source].partition(" (")[0] for source in sources))
     return header, *(
         (f"“{claim.text}” ({claim.section})", *(told(judge.summary(claim, found[s], dataset)) for s in sources))
@@ -20,15 +20,26 @@ def verdicts(found, dataset="cifar10", final=None):
     )
 
 
+def _about(claim):
+    return "figure 1" if claim.figure1 else "ends" if claim.final else "curves"
+
+
 def told(summary):
-    """ "holds (3 of 3)", "**fails** (1 of 3)", "open, holds on 2 of 3", or EMPTY: a `padam.records.judge.Summary`."""
+    """ "holds (3 of 3)", "**fails** (1 of 3), holds on 2", "open, holds on 2 of 3", "open", or EMPTY without evidence.
+
+    With "in part" where some of the optimizers were not run: a `padam.records.judge.Summary`.
+    """
     if not summary.networks:
         return EMPTY
-    if summary.verdict == judge.FAILS:
-        return f"**fails** {_of(summary.fails, summary.networks)}"
     if summary.verdict == judge.HOLDS:
-        return f"holds {_of(summary.holds, summary.networks)}"
-    return f"open, holds on {_of(summary.holds, summary.networks)[1:-1]}" if summary.holds else "open"
+        text = f"holds {_of(summary.holds, summary.networks)}"
+    elif summary.verdict == judge.FAILS:
+        holds = f", holds on {summary.holds}" if summary.holds else ""
+        text = f"**fails** {_of(summary.fails, summary.networks)}{holds}"
+    else:
+        holds = f", holds on {_of(summary.holds, summary.networks)[1:-1]}" if summary.holds else ""
+        text = f"open{holds}"
+    return f"{text}, in part" if summary.partly and summary.verdict == judge.HOLDS else text
 
 
 def _of(some, all_of_them):
@@ -36,13 +47,13 @@ def _of(some, all_of_them):
 
 
 def disagreements(found):
-    """Where a sentence about end values is judged otherwise at the best epoch than at the last."""
+    """Where a sentence about end values is judged otherwise at the best epoch, on some network, than at the last."""
     body = []
     for claim in (claim for claim in claims.CLAIMS if claim.final):
         for source, runs in found.items():
             for dataset, title in DATA.items():
                 at = [judge.summary(each, runs, dataset) for each in (claim, claim.at_best())]
-                if source != "paper" and at[0].verdict != at[1].verdict:
+                if source != "paper" and at[0][:3] != at[1][:3]:
                     body.append((f"“{claim.text}”", f"{evidence.SOURCES[source]}, {title}", *map(told, at)))
     return ("the paper says", "source", "last epoch", "best epoch"), *body
 
@@ -52,11 +63,12 @@ def compared(claim, source, found, dataset="cifar10"):
     body = []
     for network, judged in claim(found[source]).items():
         for each in judged if network.startswith(f"{dataset}/") else ():
-            pair = f"{optimizer_name(each.less.one)} – {optimizer_name(each.less.other)}"
-            seeds = ", ".join(map(str, each.seeds)) if None not in each.seeds else "not named"
-            number = f"{each.difference:+.2f} ± {each.half:.2f}"
-            body.append((network_name(network), pair, number, each.verdict, f"{each.how}, {each.runs} of each", seeds))
-    return ("network", "one minus other", "points", f"below {claim.comparisons[0].limit:g}", "interval", "seeds"), *body
+            less = each.less
+            pair = " – ".join(optimizer_name(name) for name in (less.one, less.other) if name)
+            seeds = f", {each.runs} of each" if source != "paper" else ""
+            points = f"{each.difference:+.2f} ± {each.half:.2f}"
+            body.append((network_name(network), pair, points, f"{less.limit:g}", each.verdict, f"{each.how}{seeds}"))
+    return ("network", "one minus other", "points", "below", "verdict", "interval"), *body
 
 
 def behind(found, sources, networks=claims.CELLS, base="sgdm"):
@@ -82,7 +94,7 @@ def on_the_way(found, source):
     header, body = ("error in %", "optimizer (runs)", *_QUANTITIES), []
     for network in claims.CELLS:
         for name in recipes.OPTIMIZERS:
-            if runs := [run for run in runs_of(found, source, network, name) if run.history]:
+            if runs := [run for run in runs_of(found, source, network, name) if run.history and not run.diverged]:
                 values = [[quantity(run) for run in runs] for quantity in _QUANTITIES.values()]
                 numbers = [EMPTY if None in each else number(each, 1) for each in values]
                 body.append((NAMES[network.split("/")[1]], f"{CATALOG[name].title} ({len(runs)})", *numbers))

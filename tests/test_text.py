@@ -192,6 +192,16 @@ def test_the_state_is_carried_and_detached(small):
     assert (count, wrong.item()) == (35 * 20, (logits[35:].argmax(-1) != more).sum().item())
 
 
+def test_a_text_can_be_cut_short_and_holds_nothing_out(small):
+    cut = data.split(small, 700)
+    assert torch.equal(cut.train, small.train[:700])
+    assert torch.equal(cut.valid, small.valid)
+    assert torch.equal(data.split(small).train, small.train)
+    for asked in ((3001, 0), (-1, 0), (700, 10)):
+        with pytest.raises(ValueError, match="but there are 3000, and a text holds out a part of its own"):
+            data.split(small, *asked)
+
+
 # --- scoring
 
 

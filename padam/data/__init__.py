@@ -65,15 +65,22 @@ def load(name, root=None):
 
 
 def split(data, train_size=None, holdout=0):
-    """The first `train_size` pictures to train on, and the next `holdout` put aside as `valid`.
+    """The first `train_size` pictures or words to train on, and the next `holdout` pictures put aside as `valid`.
 
     Args:
-        data: `Images`.
-        train_size: how many training pictures to keep; None keeps all but the last `holdout`.
-        holdout: how many of those that follow become `valid`; 0 leaves it None.
+        data: `Images` or `Text`.
+        train_size: how many training pictures or words to keep; None keeps all but the last `holdout`.
+        holdout: how many of the pictures that follow become `valid`; 0 leaves it None. A text has a `valid` of its own.
 
     Raises ValueError if there are not so many.
     """
+    if isinstance(data, Text):
+        if holdout or not 0 < (train_size or len(data.train)) <= len(data.train):
+            raise ValueError(
+                f"{train_size} words to train on and {holdout} to hold out were asked for, but there are "
+                f"{len(data.train)}, and a text holds out a part of its own."
+            )
+        return data._replace(train=data.train[:train_size])
     images, labels = data.train
     there = len(labels)
     cut = there - holdout if train_size is None else train_size

@@ -109,7 +109,7 @@ class _Run:
 
     def __init__(self, recipe, seed, path, data, device, precision, threads, capture):
         self.recipe, self.seed, self.folder = recipe, seed, path.with_suffix("")
-        self.data = datasets.split(data, recipe.train_size, recipe.holdout) if hasattr(data, "std") else data
+        self.data = datasets.split(data, recipe.train_size, recipe.holdout)
         if capture and (device.type != "cuda" or isinstance(self.data, datasets.Text)):
             raise ValueError("capture is for pictures on CUDA: texts and CPUs train eagerly.")
         saved = checkpoint.load(self.folder)

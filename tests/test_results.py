@@ -69,7 +69,7 @@ def test_a_cell_says_how_many_runs_it_is():
     assert tables.cell([run(0.2, 0)], counted=False) == "20.0 / 19.0"
     assert tables.cell([run(0.2, 0), run(0.22, 1)]) == "21.0 ± 1.4 / 20.0 ± 1.4\u00a0(2)"
     table = evidence.Run("adai-pnm", "cifar10/vgg16", "adam", best=7.31, sd=0.25, runs=3)
-    assert tables.cell([table]) == f"{tables.EMPTY} / 7.31 ± 0.25\u00a0(3)"
+    assert tables.cell([table]) == f"{tables.EMPTY}\u2060 / 7.31 ± 0.25\u00a0(3)"
     lost = evidence.curve("full", "cifar10/vgg16", "adam", {"epoch": [1], "test_error": [0.9]}, diverged=True)
     assert tables.cell([lost]) == "diverged\u00a0(1)"
     assert tables.cell([lost, lost, run(0.2, 0)]) == "2 of 3 diverged"

@@ -4,6 +4,7 @@ from padam.catalog import CATALOG
 from padam.records import evidence, statistics
 
 EMPTY, UNBROKEN = "–", "\u00a0"  # the second is a space at which no line ends
+_NO_END = "\u2060"  # no line ends here
 NAMES = {
     "vgg16": "VGG-16", "resnet18": "ResNet-18", "wrn16-4": "WRN-16-4", "vgg11": "VGG-11", "resnet34": "ResNet-34",
     "densenet121": "DenseNet-121", "googlenet": "GoogLeNet",
@@ -35,9 +36,9 @@ def cell(runs, counted=True):
     if runs[0].sd is not None:
         (run,) = runs
         many = f"{UNBROKEN}({run.runs})" if counted else ""
-        return f"{EMPTY} / {run.best:.{decimals}f} ± {run.sd:.{decimals}f}{many}"
+        return f"{EMPTY}{_NO_END} / {run.best:.{decimals}f} ± {run.sd:.{decimals}f}{many}"
     both = [
-        EMPTY if None in (values := [getattr(run, at) for run in runs]) else number(values, decimals)
+        f"{EMPTY}{_NO_END}" if None in (values := [getattr(run, at) for run in runs]) else number(values, decimals)
         for at in ("last", "best")
     ]
     return f"{both[0]} / {both[1]}" + (f"{UNBROKEN}({len(runs)})" if counted else "")

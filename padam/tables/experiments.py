@@ -22,7 +22,7 @@ def table1(network, found):
         "the paper, last",
         "others (M, X), last / best",
         "ours, full",
-        f"ours, small: {small(network)}",
+        f"ours, small ({small(network)})",
     )
     body = []
     for name in recipes.OPTIMIZERS:
@@ -38,9 +38,8 @@ def table1(network, found):
 
 
 def small(network):
-    """ "vgg16-w16, 10,000 pictures, 60 epochs": what the miniature of a cell is."""
-    recipe = recipes.get(f"{network}/padam", "small")
-    return f"{recipe.model}, {recipe.train_size:,} pictures, {recipe.epochs} epochs"
+    """ "vgg16-w16": the network of a cell's miniature."""
+    return recipes.get(f"{network}/padam", "small").model
 
 
 def settings(cell, profile="full"):
@@ -94,7 +93,7 @@ def figure1(dataset, found):
         "p, last / best (runs), %",
         "Mittal et al. (2019), 90 epochs",
         "ours, full",
-        f"ours, small: {small(network)}",
+        f"ours, small ({small(network)})",
     )
     return header, *((P[name], *(cell(runs_of(found, source, at, name)) for source, at in columns)) for name in P)
 

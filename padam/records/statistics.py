@@ -10,8 +10,14 @@ T95 = (
 
 
 def quantile(freedom):
-    """The two-sided 95% point of Student's t; degrees of freedom are rounded down, more than 30 count as 30."""
-    return T95[min(max(int(freedom), 1), len(T95)) - 1]
+    """The two-sided 95% point of Student's t; between two in the table its logarithm is nearly linear in 1 / freedom.
+
+    Less than one degree of freedom counts as 1, more than 30 as 30.
+    """
+    freedom = min(max(freedom, 1), len(T95))
+    below = min(int(freedom), len(T95) - 1)
+    share = (1 / below - 1 / freedom) / (1 / below - 1 / (below + 1))
+    return T95[below - 1] * (T95[below] / T95[below - 1]) ** share
 
 
 def spread(values):

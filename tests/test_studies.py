@@ -14,7 +14,7 @@ import torch
 
 from padam import data as datasets
 from padam import models, optim, records, studies
-from padam.studies import moments, rates, tolerance
+from padam.studies import moments, rates, tolerance, treebank
 from padam.studies.study import columns, halved, movement, trained, weights
 from padam.training import Stopped
 
@@ -215,6 +215,40 @@ def test_the_committed_records_are_those_of_the_studies(path):
     assert not record["commit"].endswith("+")
     assert record["started"] < record["finished"]
     assert all(run["seconds"] > 0 for run in record["runs"])
+
+
+def test_the_miniatures_of_the_treebank_are_cut_narrow_and_regularised_as_they_say(monkeypatch):
+    text, build, seen = datasets.load("pydoc"), models.build, []
+    monkeypatch.setattr(treebank.datasets, "load", lambda name, root: text)
+    monkeypatch.setattr(treebank, "_EPOCHS", 1)
+    monkeypatch.setattr(
+        treebank.models, "build", lambda name, **given: seen.append((name, given)) or build(name, **given)
+    )
+    setting = {"hidden": 16, "words": 4000, "strength": 0.5, "seed": 0}
+    found = treebank.measure(setting, None, None)
+    ((name, given),) = seen
+    assert name == "lstm2-h16"
+    half = {
+        "words": 0.05,
+        "inputs": 0.2,
+        "hidden": 0.125,
+        "output": 0.2,
+        "weights": 0.25,
+        "activation": 1,
+        "temporal": 0.5,
+    }
+    assert given["regularisation"]._asdict() == pytest.approx(half)
+    assert treebank.settings_of(0.5) == pytest.approx(half | {"bptt": 70, "varied": True, "clip": 0.25})
+    assert found["parameters"] == sum(w.numel() for w in build(name, vocabulary=1000).parameters())
+    assert {key: len(values) for key, values in found.items() if key != "parameters"} == dict.fromkeys(
+        ("lr", "train_loss", "valid_loss", "test_loss", "seconds", "diverged"), 1
+    )
+    again = treebank.measure(setting, None, None)
+    assert (
+        again["valid_loss"]
+        == found["valid_loss"]
+        != treebank.measure(setting | {"words": 2000}, None, None)["valid_loss"]
+    )
 
 
 def test_the_look_inside_a_run_does_not_change_it():

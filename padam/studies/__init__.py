@@ -9,7 +9,8 @@ from padam.studies.moments import MOMENTS
 from padam.studies.rates import RATES
 from padam.studies.study import Study
 from padam.studies.tolerance import TOLERANCE
+from padam.studies.treebank import TREEBANK
 
-STUDIES = {study.name: study for study in (TOLERANCE, RATES, MOMENTS)}
+STUDIES = {study.name: study for study in (TOLERANCE, RATES, MOMENTS, TREEBANK)}
 
 __all__ = ["STUDIES", "Study", "conduct", "path", "progress", "read"]

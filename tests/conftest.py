@@ -28,3 +28,24 @@ def _gradients(steps, shape, *, seed=0, zeros=0.6, dtype=np.float64):
 def gradients():
     """A function (steps, shape, *, seed, zeros, dtype) -> array (steps, *shape)."""
     return _gradients
+
+
+@pytest.fixture
+def power_cut(monkeypatch):
+    """A function (call, epoch): call it, and die as soon as the checkpoint of that epoch is written."""
+    from padam.training import run
+
+    def dying(call, epoch):
+        save = run._Run._save_if_new
+
+        def once(self):
+            save(self)
+            if self.trainer.epoch == epoch:
+                raise SystemError("power cut")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(run._Run, "_save_if_new", once)
+            with pytest.raises(SystemError, match="power cut"):
+                call()
+
+    return dying

@@ -45,21 +45,11 @@ def test_the_weights_are_those_of_the_plain_loop_and_batch_norms_averages_are_no
     assert len(theirs[0]["history"]["train_loss_further"]) == 4
 
 
-def test_it_goes_on_bit_for_bit(train, tmp_path, monkeypatch):
+def test_it_goes_on_bit_for_bit(train, tmp_path, power_cut):
     whole, weights = train(tmp_path / "whole", f"{ID}-authors")
     with pytest.raises(training.Stopped):
         train(tmp_path / "parts", f"{ID}-authors", budget=1e-3)  # before the first epoch
-    save = run._Run._save_if_new
-
-    def once(self):
-        save(self)
-        if self.trainer.epoch == 2:
-            raise SystemError("power cut")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(run._Run, "_save_if_new", once)
-        with pytest.raises(SystemError):
-            train(tmp_path / "parts", f"{ID}-authors")
+    power_cut(lambda: train(tmp_path / "parts", f"{ID}-authors"), epoch=2)
     parts, again = train(tmp_path / "parts", f"{ID}-authors")
     for record in (whole, parts):
         record["history"].pop("seconds")

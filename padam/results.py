@@ -117,7 +117,7 @@ How each sentence is read:
 ## Rates and weight decays: is it the optimizer?
 
 The miniature of VGG-16 once more, at a third and at three times each rate, and Adam and Amsgrad with the weight decay
-of SGD-momentum. The first number is the error on 5,000 held out training pictures, by which a rate may be chosen.
+of SGD-momentum. The second number is the error on 5,000 held out training pictures, by which a rate may be chosen.
 
 {ablation}
 

@@ -11,9 +11,9 @@ _KINDS = {"-lr0.33": "rate ÷ 3", "": "the recipe's", "-lr3": "rate × 3", "-wd5
 def ablation(found, network="cifar10/vgg16"):
     """Rates at a third of the recipe's and at three times, and SGD's weight decay for Adam and Amsgrad, in small.
 
-    A cell is held out error / test error after the last epoch (seeds).
+    A cell has the training, held out and test error of the last epoch, and how many seeds that is.
     """
-    header, body = ("held out / test (seeds), %", *_KINDS.values()), []
+    header, body = ("training / held out / test (seeds), %", *_KINDS.values()), []
     for name in _ABLATED:
         known = recipes.get(f"{network}/{name}", "small").hyper
         title = f"{CATALOG[name].title} ({known['lr']:g}, decay {known['weight_decay']:g})"
@@ -53,7 +53,7 @@ def _held_out(found, network, name):
     runs = runs_of(found, "small", network, name)
     if any(run.diverged for run in runs):
         return cell(runs)
-    values = [[100 * run.history[f"{part}_error"][-1] for run in runs] for part in ("valid", "test")]
+    values = [[100 * run.history[f"{part}_error"][-1] for run in runs] for part in ("train", "valid", "test")]
     return f"{' / '.join(number(each, 1) for each in values)}{UNBROKEN}({len(runs)})" if runs else EMPTY
 
 
@@ -68,7 +68,7 @@ _OTHERS = {
 def variants(found, network="cifar10/vgg16"):
     """The other ablations of the miniature, each beside the recipe that it changes."""
     pairs = [(base, name) for base, name in _OTHERS if f"{network}/{name}" in recipes.ids()]
-    header = ("held out / test (seeds), %", "this", "the recipe's")
+    header = ("training / held out / test (seeds), %", "this", "the recipe's")
     return header, *(
         (_OTHERS[base, name], _held_out(found, network, name), _held_out(found, network, base)) for base, name in pairs
     )

@@ -183,7 +183,7 @@ def compare(less, row, runs, cell):
         return None
     differences = [_minus(ones[seed][0], others[seed][0]) for seed in seeds]
     one, other = ones[seeds[0]][1], others[seeds[0]][1]
-    mean, count, how = _mean_of(differences), len(seeds), "paired seeds"
+    mean, count, how = sum(differences) / len(differences), len(seeds), "paired seeds"
     if one.source == "paper":
         half, how = 0.0, "as printed"
     elif one.sd is not None and other.sd is not None:
@@ -213,11 +213,6 @@ def _values(quantity, runs):
 
 def _minus(one, other):
     return math.nan if one == other == math.inf else one - other  # two diverged runs: nothing can be said
-
-
-def _mean_of(differences):
-    """The mean; infinite if some differences are and in one direction only, not a number if they disagree."""
-    return sum(differences) / len(differences)
 
 
 def _verdict(difference, half, limit):

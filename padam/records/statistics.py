@@ -1,6 +1,7 @@
 """The little statistics that tables and claims need: spreads, and 95% intervals by Student's t, without p-values."""
 
 import math
+import statistics
 
 # Two-sided 95% points of Student's t for 1, 2, 3, ... degrees of freedom.
 T95 = (
@@ -22,15 +23,12 @@ def quantile(freedom):
 
 def spread(values):
     """Standard deviation of a sample, n - 1 in the denominator; None for fewer than two values."""
-    if len(values) < 2:
-        return None
-    mean = sum(values) / len(values)
-    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    return statistics.stdev(values) if len(values) > 1 else None
 
 
 def interval(differences):
     """(mean, half the width of its 95% interval) of differences paired by seed; the half is None for a single one."""
-    mean, sd = sum(differences) / len(differences), spread(differences)
+    mean, sd = statistics.fmean(differences), spread(differences)
     return mean, None if sd is None else quantile(len(differences) - 1) * sd / math.sqrt(len(differences))
 
 

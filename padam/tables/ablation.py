@@ -29,13 +29,13 @@ def tuned(found, network="cifar10/vgg16", seed=0):
     body = []
     for name in _ABLATED:
         runs = {kind: _of_seed(found, network, f"{name}{kind}", seed) for kind in _asked(network, name)}
-        first = EMPTY if runs[""] is None else f"{runs[''].last:.1f}"
-        if None in runs.values():
+        there = {kind: run for kind, run in runs.items() if run is not None and not run.diverged}
+        first = f"{there[''].last:.1f}" if "" in there else EMPTY
+        if None in runs.values() or not there:
             body.append((CATALOG[name].title, first, EMPTY, EMPTY))
             continue
-        runs = {kind: run for kind, run in runs.items() if not run.diverged}
-        best = min(runs, key=lambda kind: runs[kind].history["valid_error"][-1])
-        body.append((CATALOG[name].title, first, _KINDS[best], f"{runs[best].last:.1f}"))
+        best = min(there, key=lambda kind: there[kind].history["valid_error"][-1])
+        body.append((CATALOG[name].title, first, _KINDS[best], f"{there[best].last:.1f}"))
     return (f"test error in %, seed {seed}", "the recipe's", "chosen on the held out pictures", "there"), *body
 
 

@@ -1,13 +1,13 @@
 """The paper's tables and figures in columns: the paper, others, ours full, ours small; and the settings behind them."""
 
+from statistics import median
+
 from padam import recipes, records
 from padam.catalog import CATALOG
 from padam.records import claims, evidence
 from padam.tables.cells import EMPTY, UNBROKEN, P, cell, network_name, runs_of
 
 OTHERS = {"reproduction-2019": "M", "adai-pnm": "X"}  # who ran Table 1's networks with Padam, and their letters
-
-
 _STAR = r"\*"
 
 
@@ -116,6 +116,6 @@ def provenance(root=None):
         found.setdefault((*key, record["versions"]["torch"].split("+")[0]), []).append(record["history"]["seconds"])
     header = ("profile", "data", "network", "device", "precision", "torch", "runs", "seconds an epoch, median")
     return header, *(
-        (*key, len(several), f"{sorted(s for each in several for s in each)[sum(map(len, several)) // 2]:.1f}")
+        (*key, len(several), f"{median(seconds for each in several for seconds in each):.1f}")
         for key, several in sorted(found.items())
     )

@@ -1,6 +1,9 @@
 """What every test shares: one thread, no progress bars, and gradients that look like real ones."""
 
+import contextlib
+import http.server
 import os
+import threading
 
 os.environ.setdefault("PADAM_PROGRESS", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -49,3 +52,17 @@ def power_cut(monkeypatch):
                 call()
 
     return dying
+
+
+@contextlib.contextmanager
+def serving(handler):
+    """An HTTP server on this machine while the block lasts, answering with `handler`; ends with its thread."""
+    listener = http.server.HTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield listener
+    finally:
+        listener.shutdown()
+        thread.join()
+        listener.server_close()

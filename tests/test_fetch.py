@@ -23,6 +23,7 @@ import numpy as np
 import pooch
 import pytest
 import torch
+from conftest import serving
 
 from padam import data
 from padam.data import cifar, fetch
@@ -101,19 +102,14 @@ def server(official, monkeypatch):
                 listener.stalled.set()
                 listener.go_on.wait(60)
 
-    listener = http.server.HTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=official))
-    listener.asked, listener.cut, listener.stall = [], False, False
-    listener.stalled, listener.go_on = threading.Event(), threading.Event()
-    address = f"http://127.0.0.1:{listener.server_port}"
-    for name, (url, *rest) in list(cifar._ARCHIVES.items()):
-        monkeypatch.setitem(cifar._ARCHIVES, name, (f"{address}/{Path(url).name}", *rest))
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield listener
-    listener.go_on.set()
-    listener.shutdown()
-    thread.join()
-    listener.server_close()
+    with serving(functools.partial(Handler, directory=official)) as listener:
+        listener.asked, listener.cut, listener.stall = [], False, False
+        listener.stalled, listener.go_on = threading.Event(), threading.Event()
+        address = f"http://127.0.0.1:{listener.server_port}"
+        for name, (url, *rest) in list(cifar._ARCHIVES.items()):
+            monkeypatch.setitem(cifar._ARCHIVES, name, (f"{address}/{Path(url).name}", *rest))
+        yield listener
+        listener.go_on.set()
 
 
 def _state(root):

@@ -6,11 +6,11 @@ import hashlib
 import http.server
 import importlib.util
 import os
-import threading
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import serving
 
 from padam import data
 from padam.data import fetch, ptb
@@ -51,15 +51,10 @@ def server(official, monkeypatch):
             listener.asked.append(self.path)
             super().do_GET()
 
-    listener = http.server.HTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=official))
-    listener.asked = []
-    monkeypatch.setattr(ptb, "_ADDRESS", f"http://127.0.0.1:{listener.server_port}")
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield listener
-    listener.shutdown()
-    thread.join()
-    listener.server_close()
+    with serving(functools.partial(Handler, directory=official)) as listener:
+        listener.asked = []
+        monkeypatch.setattr(ptb, "_ADDRESS", f"http://127.0.0.1:{listener.server_port}")
+        yield listener
 
 
 def _main(*arguments):

@@ -169,7 +169,7 @@ MUTANTS = (
     Mutant("an interval of single runs", "records/statistics.py", "sd / math.sqrt(len(differences))", "sd", CLAIMS, fast=False),
     Mutant("Welch's freedom as if spreads were equal", "records/statistics.py", "freedom = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (base_n - 1)) if a + b else 1",
            "freedom = n + base_n - 2", CLAIMS, fast=False),
-    Mutant("a spread over n", "records/statistics.py", "/ (len(values) - 1))", "/ len(values))", CLAIMS, fast=False),
+    Mutant("a spread over n", "records/statistics.py", "statistics.stdev(", "statistics.pstdev(", CLAIMS, fast=False),
     Mutant("pairs by place", "records/judge.py", "differences = [_minus(ones[seed][0], others[seed][0]) for seed in seeds]",
            "differences = [_minus(a[0], b[0]) for a, b in zip(ones.values(), others.values(), strict=False)]", CLAIMS, fast=False),
     Mutant("the limit is inclusive", "records/judge.py", "if difference + half < limit:", "if difference + half <= limit:", CLAIMS, fast=False),

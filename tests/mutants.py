@@ -38,6 +38,7 @@ STUDIES = ("tests/test_studies.py",)
 AUTHORS = ("tests/test_authors_loop.py",)
 TEXT = ("tests/test_text.py",)
 CLAIMS = ("tests/test_claims.py",)
+TEXT_CLAIMS = ("tests/test_text_claims.py",)
 RESULTS = ("tests/test_results.py", "tests/test_claims.py")
 _PADAM = "    return h.lr * m / (sqrt(v_hat) + h.eps) ** (2 * h.p), State(m=m, v=v, v_hat=v_hat)"
 
@@ -177,15 +178,20 @@ MUTANTS = (
     Mutant("what overlaps fails", "records/judge.py", "return FAILS if difference - half >= limit else OPEN", "return FAILS if difference >= limit else OPEN", CLAIMS, fast=False),
     Mutant("one network that holds is enough", "records/judge.py", "return HOLDS if found == {HOLDS} else OPEN", "return HOLDS if HOLDS in found else OPEN", CLAIMS, fast=False),
     Mutant("a diverged run wins", "records/judge.py", "value = math.inf if run.diverged else quantity(run)", "value = -math.inf if run.diverged else quantity(run)", CLAIMS, fast=False),
-    Mutant("early is all before the decay", "records/judge.py", "EARLY = 0.5", "EARLY = 1.0", CLAIMS, fast=False),
-    Mutant("a gain after the decay alone", "records/judge.py", "before - after", "after", CLAIMS, fast=False),
+    Mutant("early is all before the decay", "records/quantities.py", "EARLY = 0.5", "EARLY = 1.0", CLAIMS, fast=False),
+    Mutant("a gain after the decay alone", "records/quantities.py", "before - after", "after", CLAIMS, fast=False),
     Mutant("runs that cannot be compared", "records/evidence.py", "in _UNUSABLE:", "in ():", CLAIMS, fast=False),
     Mutant("a shortened full run counts", "records/evidence.py", 'record["profile"] == "full" and not records.shortened(record)', 'record["profile"] == "full"', CLAIMS, fast=False),
     Mutant("a diverged full run does not count", "records/evidence.py", "if _diverged(record):", "if False:", CLAIMS, fast=False),
     Mutant("two seeds are enough", "records/judge.py", "PAIRED = 3", "PAIRED = 2", CLAIMS, fast=False),
-    Mutant("the last epochs are steady", "records/judge.py", "if quantity is last else []", "if False else []", CLAIMS, fast=False),
+    Mutant("the last epochs are steady", "records/judge.py", "if quantity in BEST else []", "if False else []", CLAIMS, fast=False),
     Mutant("the miniature borrows", "records/judge.py", 'if own is None and runs[0].source != "small":', "if own is None:", CLAIMS, fast=False),
-    Mutant("a false start counts", "records/judge.py", "if run.milestones and not run.false_start else", "if run.milestones else", CLAIMS, fast=False),
+    Mutant("texts are compared by perplexity", "records/quantities.py", "100 * math.log(run.last)", "run.last", TEXT_CLAIMS, fast=False),
+    Mutant("texts borrow from pictures", "records/judge.py", 'ours = "ptb" if dataset == "ptb" else "cifar10"', 'ours = "cifar10"', TEXT_CLAIMS, fast=False),
+    Mutant("a range has the interval of one", "records/judge.py", "math.hypot(*(each.half for each in ranges))", "ranges[0].half", TEXT_CLAIMS, fast=False),
+    Mutant("a range over what one network has", "records/judge.py", "if all(_values(self.quantity", "if any(_values(self.quantity", TEXT_CLAIMS, fast=False),
+    Mutant("a range of some is whole", "records/judge.py", "len(names) < len(self.optimizers)", "False", TEXT_CLAIMS, fast=False),
+    Mutant("a false start counts", "records/quantities.py", "if run.milestones and not run.false_start else", "if run.milestones else", CLAIMS, fast=False),
     Mutant("best for last", "tables/cells.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, fast=False),
     # --- models/lstm.py, text in training/tasks.py
     Mutant("dropped words differ by place", "models/lstm.py", "torch.rand(len(weight), 1,", "torch.rand(*weight.shape,", TEXT, fast=False),

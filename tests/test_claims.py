@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
-from padam.records import claims, evidence, judge, paper, published, statistics
+from padam.records import claims, evidence, judge, paper, published, quantities, statistics
 
 FOUND = evidence.collect()
 BY_NAME = {claim.name: claim for claim in claims.CLAIMS}
@@ -56,7 +56,7 @@ def test_a_pooled_spread_weighs_by_degrees_of_freedom():
 
 def test_every_source_gives_what_it_measured():
     counts = {name: len(FOUND[name]) for name in ("paper", "reproduction-2019", "adai-pnm", "adabound", "adabelief")}
-    assert counts == {"paper": 21, "reproduction-2019": 23, "adai-pnm": 35, "adabound": 8, "adabelief": 15}
+    assert counts == {"paper": 35, "reproduction-2019": 23, "adai-pnm": 35, "adabound": 8, "adabelief": 30}
     assert list(FOUND) == list(evidence.SOURCES)
     (padam,) = evidence.cells(FOUND["paper"])["cifar10/vgg16"]["padam"]
     assert padam.last == 6.22
@@ -65,7 +65,8 @@ def test_every_source_gives_what_it_measured():
     assert (round(adam.last, 2), round(adam.best, 2), adam.milestones) == (7.61, 7.56, (50, 100, 150))
     (theirs,) = evidence.cells(FOUND["adai-pnm"])["cifar10/vgg16"]["padam"]
     assert (theirs.last, theirs.best, theirs.sd, theirs.runs) == (None, 6.15, 0.06, 3)
-    assert all(run.milestones == (150,) for name in ("adabound", "adabelief") for run in FOUND[name])
+    decays = {(run.text, run.milestones) for name in ("adabound", "adabelief") for run in FOUND[name]}
+    assert decays == {(False, (150,)), (True, (100, 145))}
 
 
 def test_runs_that_their_source_calls_incomparable_are_left_out():
@@ -108,7 +109,13 @@ def test_a_diverged_record_counts_and_is_behind_every_other(profile, monkeypatch
     (lost,) = evidence.collect()[profile]
     assert lost.diverged
     fine = _end("adam", 0.2)
-    for quantity in (judge.last, judge.best, judge.early_train, judge.between, judge.second_gain):
+    for quantity in (
+        quantities.last,
+        quantities.best,
+        quantities.early_train,
+        quantities.between,
+        quantities.second_gain,
+    ):
         judged = judge.compare(
             judge.Less(quantity, "padam", "adam"), {"padam": [lost], "adam": [fine]}, [fine], lost.cell
         )
@@ -147,28 +154,34 @@ def test_quantities_are_read_where_they_say():
     test = [0.50] * 5 + [0.40] * 4 + [0.36] + [0.20] + [0.18] * 4 + [0.12] + [0.11] * 3 + [0.115]
     train = [0.60] * 5 + [0.30] * 5 + [0.1] * 10
     run = _run(test_error=test, train_error=train)
-    assert judge.last(run) == pytest.approx(11.5)
-    assert judge.best(run) == pytest.approx(11.0)
-    assert judge.early_test(run) == pytest.approx(50)
-    assert judge.early_train(run) == pytest.approx(60)
-    assert judge.converging(run) == pytest.approx(45)
-    assert judge.between(run) == pytest.approx((20 + 4 * 18) / 5)
-    assert judge.first_gain(run) == pytest.approx(-(36 - 20))
-    assert judge.second_gain(run) == pytest.approx(-(18 - 12))
-    assert judge.second_points(run) == pytest.approx(18 - 12)
+    assert quantities.last(run) == pytest.approx(11.5)
+    assert quantities.best(run) == pytest.approx(11.0)
+    assert quantities.early_test(run) == pytest.approx(50)
+    assert quantities.early_train(run) == pytest.approx(60)
+    assert quantities.converging(run) == pytest.approx(45)
+    assert quantities.between(run) == pytest.approx((20 + 4 * 18) / 5)
+    assert quantities.first_gain(run) == pytest.approx(-(36 - 20))
+    assert quantities.second_gain(run) == pytest.approx(-(18 - 12))
+    assert quantities.second_points(run) == pytest.approx(18 - 12)
     late = replace(run, false_start=True)
-    assert judge.early_test(late) is judge.early_train(late) is judge.converging(late) is None
-    assert judge.first_gain(late) == judge.first_gain(run)
+    assert quantities.early_test(late) is quantities.early_train(late) is quantities.converging(late) is None
+    assert quantities.first_gain(late) == quantities.first_gain(run)
 
 
 def test_what_a_source_does_not_have_is_none():
     table = evidence.Run("adai-pnm", "cifar10/vgg16", "adam", best=7.31, sd=0.25, runs=3)
-    assert judge.last(table) == 7.31  # read at the best epoch, for nothing else is stated
-    for quantity in (judge.early_test, judge.early_train, judge.converging, judge.between, judge.first_gain):
+    assert quantities.last(table) == 7.31  # read at the best epoch, for nothing else is stated
+    for quantity in (
+        quantities.early_test,
+        quantities.early_train,
+        quantities.converging,
+        quantities.between,
+        quantities.first_gain,
+    ):
         assert quantity(table) is None
     once = replace(_run(test_error=[0.5] * 10 + [0.1] * 10), milestones=(10,))
-    assert judge.second_gain(once) is None
-    assert judge.between(once) == pytest.approx(10)
+    assert quantities.second_gain(once) is None
+    assert quantities.between(once) == pytest.approx(10)
 
 
 # --- comparisons
@@ -180,7 +193,7 @@ def _end(optimizer, error, seed=0):
 
 def _compared(*runs, limit=0.0):
     row = evidence.cells(runs)["cifar10/vgg16"]
-    return judge.compare(judge.Less(judge.last, "padam", "adam", limit), row, list(runs), "cifar10/vgg16")
+    return judge.compare(judge.Less(quantities.last, "padam", "adam", limit), row, list(runs), "cifar10/vgg16")
 
 
 def test_seeds_are_paired_by_their_names_not_by_their_place():
@@ -240,10 +253,10 @@ def test_the_miniature_borrows_nothing_and_single_curves_borrow_from_it():
     pair = [replace(_end(*each), source="small") for each in (("padam", 0.2), ("adam", 0.5))]
     assert _compared(*pair).half == math.inf
     assert _compared(*pair).verdict == judge.OPEN
-    own = judge._spread(FOUND["small"], judge.between, "cifar10")
+    own = judge._spread(FOUND["small"], quantities.between, "cifar10")
     half = statistics.quantile(own[1]) * math.sqrt(2) * own[0]
     theirs = FOUND["reproduction-2019"]
-    assert judge.borrowed(theirs, judge.between, "cifar10") == pytest.approx(half)
+    assert judge.borrowed(theirs, quantities.between, "cifar10") == pytest.approx(half)
     (judged,) = BY_NAME["as well as SGD-momentum"](theirs)["cifar10/vgg16"]
     assert judged.how == "borrowed"
 
@@ -264,7 +277,7 @@ def test_two_runs_under_one_name_are_an_error():
 
 def test_a_quantity_can_be_compared_with_a_number():
     row = {"adam": [_end("adam", 0.004)]}
-    judged = judge.compare(judge.Less(judge.last, "adam", None, 0.9), row, row["adam"], "cifar10/vgg16")
+    judged = judge.compare(judge.Less(quantities.last, "adam", None, 0.9), row, row["adam"], "cifar10/vgg16")
     assert judged.difference == pytest.approx(0.4)
     assert judged.half == pytest.approx(statistics.quantile(28) * XIE[0])
     assert judged.verdict == judge.HOLDS
@@ -290,18 +303,20 @@ def test_a_printed_difference_of_just_the_limit_does_not_hold():
 
 def test_every_claim_about_end_values_is_decided_on_the_papers_own_tables():
     for claim in claims.CLAIMS:
-        found = judge.summary(claim, FOUND["paper"])
-        if claim.final:
+        found = judge.summary(claim, FOUND["paper"], claim.datasets[0])
+        if claim.name == "Adam behind SGD-momentum on text":  # its first page says "typically"; its Table 3 not
+            assert (found.verdict, found.fails, found.networks) == (judge.FAILS, 2, 2)
+        elif claim.final:
             assert found.verdict == judge.HOLDS, claim.name
             assert found.holds == found.networks >= 1
         else:
             assert found == judge.Summary(judge.OPEN, 0, 0, 0, 0), "the paper prints no curves"
 
 
-@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("name", [name for name, claim in BY_NAME.items() if claim.comparisons])
 def test_every_claim_can_hold_fail_and_stay_open(name):
     claim = BY_NAME[name]
-    network = f"cifar10/{claim.models[0] if claim.models else 'vgg16'}"
+    network = f"{claim.datasets[0]}/{claim.models[0] if claim.models else 'vgg16'}"
 
     def judged(sign, noise):
         """All comparisons of the claim on runs whose quantity is the optimizer's rank, or the other way round."""
@@ -312,7 +327,7 @@ def test_every_claim_can_hold_fail_and_stay_open(name):
             for seed in (0, 1, 2)
         ]
         read = tuple(less._replace(quantity=lambda run: run.last) for less in claim.comparisons if less.other)
-        return judge.summary(replace(claim, comparisons=read), runs).verdict
+        return judge.summary(replace(claim, comparisons=read), runs, claim.datasets[0]).verdict
 
     par = name == "on a par"  # holds where nobody is ahead
     assert judged(0 if par else 1, 0) == judge.HOLDS

@@ -1,6 +1,7 @@
 """The page of results: made from records alone, and every number on it moves with its record."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from padam import cli, records, results, tables
-from padam.records import claims, evidence, judge
+from padam.records import claims, evidence, judge, quantities
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = records.HERE / "runs"
@@ -73,6 +74,36 @@ def test_a_cell_says_how_many_runs_it_is():
     lost = evidence.curve("full", "cifar10/vgg16", "adam", {"epoch": [1], "test_error": [0.9]}, diverged=True)
     assert tables.cell([lost]) == "diverged\u00a0(1)"
     assert tables.cell([lost, lost, run(0.2, 0)]) == "2 of 3 diverged"
+
+
+def test_table_3_has_each_run_in_its_column(tmp_path):
+    found = evidence.collect(tmp_path)
+
+    def run(source, name, seed, *ends):
+        history = {"epoch": [1, 2], "test_perplexity": list(ends)}
+        return evidence.curve(source, "ptb/lstm2", name, history, seed=seed)
+
+    found["small"] += [run("small", "adam", 0, 121, 123), run("small", "adam", 1, 120, 124)]
+    found["small"] += [run("small", "adam-tuned", 0, 111, 112)]
+    found["full"] += [run("full", "adam", 0, 62, 61)]
+    header, *body = tables.table3("ptb/lstm2", found)
+    rows = {row[0]: row[1:] for row in body}
+    assert rows["Adam"] == (
+        "61.58", "67.27 / 67.27", "61.00 / 61.00\u00a0(1)", "123.5 ± 0.7 / 120.5 ± 0.7\u00a0(2)",
+        "112.0 / 111.0\u00a0(1)",
+    )  # fmt: skip
+    assert rows["AdamW"][1] == "94.91 / 94.86, 189 epochs"
+    assert rows["SGD"] == (tables.EMPTY, "67.45 / 67.42", tables.EMPTY, tables.EMPTY, tables.EMPTY)
+    assert rows["Padam"][0] == "61.53"
+    assert len(header) == 6
+    assert any("table3 --profile full" in line for line in tables.commands(found, "full"))
+
+
+def test_how_far_texts_end_behind_is_told_by_the_logarithm_of_the_perplexity():
+    rows = tables.behind(evidence.collect(), ["paper"], claims.TEXTS, "adam", quantities.end_loss)
+    (padam,) = [found["paper"] for name, network, found in rows if (name, network) == ("padam", "3 layers")]
+    assert padam == (pytest.approx(100 * math.log(58.48 / 60.44)), 0)
+    assert len(rows) == 12
 
 
 def test_a_verdict_is_told_with_its_networks():

@@ -49,6 +49,8 @@ _LABELS = {
     "train_loss": "training loss (nats)",
     "train_error": "training error (%)",
     "test_loss": "test loss (nats)",
+    "train_perplexity": "training perplexity",
+    "test_perplexity": "test perplexity",
     "test_error": "test error (%)",
 }
 

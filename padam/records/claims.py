@@ -1,4 +1,4 @@
-"""The paper's sentences about CIFAR, each as comparisons that `padam.records.judge` can judge.
+"""The paper's sentences about CIFAR and the Penn Treebank, each as comparisons that `padam.records.judge` can judge.
 
 All of Section 5.1 but for what no record can show: that algorithms "start to behave differently", and that the "small
 learning rate dilemma" is the cause. And some of what Sections 1, 3 and 5 say beyond it. `…` and brackets mark what a
@@ -6,13 +6,14 @@ quotation leaves out and adds. The paper's "train loss" and "convergence" are re
 have a penalty in their losses. To judge: `claim(runs)`, or `judge.summary`.
 """
 
-from padam.records.judge import (
-    Claim,
-    Less,
+from padam.records.judge import Claim, Less, Wider
+from padam.records.quantities import (
     between,
     converging,
+    early_loss,
     early_test,
     early_train,
+    end_loss,
     first_gain,
     last,
     second_gain,
@@ -20,8 +21,10 @@ from padam.records.judge import (
 )
 
 CELLS = ("cifar10/vgg16", "cifar10/resnet18", "cifar10/wrn16-4")  # of Table 1
+TEXTS, LAYERS = ("ptb/lstm2", "ptb/lstm3"), ("lstm2", "lstm3")  # of Table 3
 SEVEN = ("sgdm", "adam", "amsgrad", "adamw", "yogi", "adabound", "padam")
 FULLY, NEWER = ("adam", "amsgrad"), ("adamw", "yogi", "adabound")
+QUICK = ("adam", "amsgrad", "adamw")  # on texts
 PAR = 0.2  # the paper: "differences less than 0.2%"
 
 
@@ -145,5 +148,34 @@ CLAIMS = (
         f"p = 1/8 is ahead of 1/16 early, as above, and in the last epoch less than {PAR} points behind every other p",
         (Less(early_test, "padam", _DIAL[0]),
          *(Less(last, "padam", other, PAR) for other in _DIAL if other != "padam")), models=("resnet",), figure1=True,
+    ),
+    Claim(
+        "faster on text", "5.1", "Adam, Amsgrad and AdamW have faster convergence in the early stages",
+        "test loss, mean over the first half of the epochs before the first decay: these three below all others",
+        _all(early_loss, QUICK, [name for name in SEVEN if name not in QUICK]), datasets=("ptb",), models=LAYERS,
+    ),
+    Wider(
+        "quite different", "5.1", "the differences on simpler 2-layer LSTM model is not very obvious but on more "
+        "complicated 3-layer LSTM model, different algorithms have quite different optimizing behaviors",
+        "last epoch: the highest perplexity is more times the lowest with 3 layers than with 2", (), final=True,
+        datasets=("ptb",), optimizers=SEVEN, quantity=end_loss, narrow="ptb/lstm2", wide="ptb/lstm3",
+    ),
+    Claim(
+        "best perplexity", "5.1", "Padam achieves the best final test perplexity on this language modeling task for "
+        "both of our experiments",
+        "last epoch: perplexity below every other's", _all(end_loss, ["padam"], SEVEN), final=True, datasets=("ptb",),
+        models=LAYERS,
+    ),
+    Claim(
+        "Adam behind SGD-momentum on text", "1", "training with Adam or its variants typically generalizes worse than "
+        "SGD with momentum",
+        "last epoch: perplexities of Adam and Amsgrad above SGD-momentum's", _all(end_loss, ["sgdm"], FULLY),
+        final=True, datasets=("ptb",), models=LAYERS,
+    ),
+    Claim(
+        "ahead of Adam and Amsgrad on text", "5", "much better than existing adaptive gradient methods such as Adam "
+        "and Amsgrad",
+        "last epoch: Padam's perplexity below both, by however much", _all(end_loss, ["padam"], FULLY), final=True,
+        datasets=("ptb",), models=LAYERS,
     ),
 )  # fmt: skip

@@ -1,9 +1,10 @@
-"""Test errors from every source in one form: the paper's tables, what others published, our own records.
+"""Test errors and perplexities from every source in one form: the paper's tables, what others published, our records.
 
 Nothing is mixed: each run keeps its source, and `padam.records.judge` takes each source by itself. All errors here are
-percentages, all differences percentage points.
+percentages, all differences of them percentage points.
 """
 
+import math
 from dataclasses import dataclass, field
 
 from padam import recipes, records
@@ -28,7 +29,8 @@ _UNUSABLE = (
 # Networks whose weights started so large that the first epochs went into shrinking them, say the source's notes: what
 # happens before the first decay says nothing of the optimizers. (Their last stage is half as wide, too.)
 _FALSE_START = (("reproduction-2019", "wrn16-4"),)
-_DECAY_ONCE = (150,)  # adabound and adabelief: x0.1 in epoch 151, and no more
+# Where a source does not say it by run: adabound and adabelief decay x0.1 in epoch 151 of CIFAR, and no more.
+_DECAYS = {"cifar10": (150,), "ptb": (100, 145)}
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,11 @@ class Run:
     """One run, or one entry of a table.
 
     `cell` is "dataset/model", of the paper's cell where the run is one of its, whatever the profile; `optimizer` may
-    carry a variant. `last` and `best` are test errors (%) after the last epoch and at the best one, None where the
-    source does not say; `sd` is the standard deviation (points) over `runs` runs where the source has the mean alone.
-    `history` has the lists of a record, errors as fractions; `milestones` the epochs after which the rate fell. A run
-    that `diverged` is behind every other. `false_start`: its epochs before the first decay cannot be compared.
+    carry a variant. `last` and `best` are test errors (%), or perplexities of a `text`, after the last epoch and at the
+    best one, None where the source does not say; `sd` is the standard deviation (points) over `runs` runs where the
+    source has the mean alone. `history` has the lists of a record, errors as fractions; `milestones` the epochs after
+    which the rate fell. A run that `diverged` is behind every other. `false_start`: its epochs before the first decay
+    cannot be compared.
     """
 
     source: str
@@ -55,15 +58,21 @@ class Run:
     diverged: bool = False
     false_start: bool = False
 
+    @property
+    def text(self):
+        """Whether it is of a text, and so has perplexities."""
+        return self.cell.startswith("ptb/")
+
 
 def curve(source, cell, optimizer, history, **more):
-    """A `Run` with a history, whose ends are read from its test errors."""
-    errors = [100 * error for error in history["test_error"]]
-    return Run(source, cell, optimizer, last=errors[-1], best=min(errors), history=history, **more)
+    """A `Run` with a history, whose ends are read from its test errors, or perplexities."""
+    ends = history.get("test_perplexity") or [100 * error for error in history["test_error"]]
+    known = [end for end in ends if end is not None]
+    return Run(source, cell, optimizer, last=ends[-1], best=min(known, default=None), history=history, **more)
 
 
 def collect(root=None):
-    """{source: [Run, ...]} over CIFAR-10 and CIFAR-100.
+    """{source: [Run, ...]} over CIFAR-10, CIFAR-100 and the Penn Treebank.
 
     Args:
         root: folder of our records; default `padam.records.default_root()`.
@@ -74,10 +83,15 @@ def collect(root=None):
         for cell, row in paper.TABLE1.items()
         for name, accuracy in row.items()
     ]
+    found["paper"] += [
+        Run("paper", cell, name, last=perplexity)
+        for cell, row in paper.TABLE3.items()
+        for name, perplexity in row.items()
+    ]
     for name, source in published.load().items():
         found[name] = [run for each in source["runs"] if (run := _published(name, each))]
     for record in records.collect(root).values():
-        if record["recipe"]["id"].startswith("cifar") and _counts(record):
+        if record["recipe"]["id"].startswith(("cifar", "ptb")) and _counts(record):
             found[record["profile"]].append(_ours(record))
     return found
 
@@ -103,9 +117,9 @@ def _ours(record):
 
 
 def _published(name, run):
-    """A published run as a `Run`; None for what is not of CIFAR, not one of the seven, or not comparable."""
+    """A published run as a `Run`; None for what is not of the seven (on a text: or plain SGD), or not comparable."""
     group, optimizer = run.get("group", "main"), run["optimizer"]
-    if not run["dataset"].startswith("cifar") or optimizer not in recipes.OPTIMIZERS:
+    if optimizer not in recipes.OPTIMIZERS and (run["dataset"], optimizer) != ("ptb", "sgd"):
         return None
     if group not in ("main", "p-sweep") or (name, group, run["dataset"], run["model"]) in _UNUSABLE:
         return None
@@ -116,7 +130,9 @@ def _published(name, run):
     if group == "p-sweep":
         cell, p = f"{cell}, 90 epochs", run["hyper"]["p"]
         optimizer = "padam" if p == 1 / 8 else f"padam-p{p:g}"
-    decays = tuple(start - 1 for start, _ in run["schedule"][1:]) if "schedule" in run else _DECAY_ONCE
+    decays = tuple(start - 1 for start, _ in run["schedule"][1:]) if "schedule" in run else _DECAYS[run["dataset"]]
+    if run["dataset"] == "ptb":
+        run = run | {"test_loss": [math.log(perplexity) for perplexity in run["test_perplexity"]]}
     false_start = (name, run["model"]) in _FALSE_START
     return curve(name, cell, optimizer, run, milestones=decays, false_start=false_start)
 

@@ -3,7 +3,8 @@
 A sentence is a list of comparisons of one quantity between two optimizers on one network. Each source is judged by
 itself, with the uncertainty that it allows; where it has single runs, it borrows how much runs differ (`borrowed`). The
 sentence holds on a network if all its comparisons that can be made do, and fails if one does.
-`padam.records.claims` has the sentences, `padam.records.evidence` the sources.
+`padam.records.claims` has the sentences, `padam.records.evidence` the sources, `padam.records.quantities` what is read
+from a run.
 """
 
 import functools
@@ -12,85 +13,11 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from padam.records import evidence, statistics
+from padam.records.quantities import BEST, best, last, wobble
 
 HOLDS, FAILS, OPEN = "holds", "fails", "not enough evidence"
 PAIRED = 3  # so many seeds make an interval of their own; with fewer it would be chance how narrow it is
-EARLY = 0.5  # "early" is this share of the epochs before the first decay: chosen here
-AROUND = 0.05  # a decay's gain is a mean over this share of all epochs before it, minus one after it: chosen here
 _LENDER = "adai-pnm"  # the one source at full scale that says how much runs differ
-
-
-# --- quantities of a run, in points of error; None where the run does not have them
-
-
-def _mean(run, key, first, last):
-    values = run.history.get(key, [])[first:last] if run.history else []
-    known = [100 * v for v in values if v is not None]
-    return sum(known) / len(known) if known else None
-
-
-def _begun(run, key, share):
-    """The mean over a share of the epochs before the first decay."""
-    return _mean(run, key, 0, round(share * run.milestones[0])) if run.milestones and not run.false_start else None
-
-
-def _decay(run, number):
-    return run.milestones[number] if len(run.milestones) > number else None
-
-
-def last(run):
-    """Test error after the last epoch; a source that states the best epoch alone is read there."""
-    return run.best if run.last is None else run.last
-
-
-def best(run):
-    """Test error at the best epoch, which is chosen on the test set."""
-    return run.best
-
-
-def early_train(run):
-    """Training error, mean over the first half of the epochs before the first decay."""
-    return _begun(run, "train_error", EARLY)
-
-
-def early_test(run):
-    """Test error, mean over the first half of the epochs before the first decay."""
-    return _begun(run, "test_error", EARLY)
-
-
-def converging(run):
-    """Training error, mean over all epochs before the first decay: the area under its curve."""
-    return _begun(run, "train_error", 1)
-
-
-def between(run):
-    """Test error, mean over the epochs between the first decay and the second, or the end where there is no second."""
-    return _mean(run, "test_error", run.milestones[0], _decay(run, 1)) if run.milestones else None
-
-
-def gain(run, number):
-    """Points of test error that a decay brings, the mean before it minus the mean after it."""
-    at = _decay(run, number)
-    if at is None or not run.history:
-        return None
-    window = max(1, round(AROUND * len(run.history["epoch"])))
-    before, after = (_mean(run, "test_error", *part) for part in ((at - window, at), (at, at + window)))
-    return None if before is None or after is None else before - after
-
-
-def first_gain(run):
-    """What the first decay brings, as a loss: the less, the better."""
-    return None if (value := gain(run, 0)) is None else -value
-
-
-def second_gain(run):
-    """What the second decay brings, as a loss: the less, the better."""
-    return None if (value := gain(run, 1)) is None else -value
-
-
-def second_points(run):
-    """The points of test error that the second decay brings."""
-    return gain(run, 1)
 
 
 # --- comparisons
@@ -108,9 +35,10 @@ class Less(NamedTuple):
 class Judged(NamedTuple):
     """A comparison on one network of one source.
 
-    `difference` is one minus other, in points; `half` half the width of its 95% interval, infinite where nothing says
-    how much runs differ; `seeds` those that it rests on, (None,) where the source names none, and `runs` how many runs
-    of each; `how` where the interval is from: "as printed" (none), "paired seeds", "Welch", or "borrowed".
+    `difference` is one minus other, in the quantity's unit; `half` half the width of its 95% interval, infinite where
+    nothing says how much runs differ; `seeds` those that it rests on, (None,) where the source names none, and `runs`
+    how many runs of each; `how` where the interval is from: "as printed" (none), "paired seeds", "Welch", or
+    "borrowed"; `partly` whether it is made on some of what it speaks of.
     """
 
     less: Less
@@ -120,6 +48,7 @@ class Judged(NamedTuple):
     seeds: tuple
     runs: int
     how: str
+    partly: bool = False
 
 
 def _spread(runs, quantity, dataset):
@@ -143,27 +72,21 @@ def borrowed(runs, quantity, dataset, pair=()):
     """Half the width of the 95% interval of a difference between two single runs of one source.
 
     The spread of a run is pooled over what the source ran with several seeds. Where it has nothing of that kind, the
-    spread of end values is that of the table of Xie et al., at their best epochs, and what the errors of the two runs
-    of `pair` themselves do over the last twentieth of their epochs comes on top; that of parts of curves is the one of
-    our miniature, the only one that is known. The miniature borrows nothing: infinite.
+    spread of end values is that of the table of Xie et al., at their best epochs; that of parts of curves, and of
+    texts, is the one of our miniature, the only one that is known. What the errors (losses) of the two runs of `pair`
+    themselves do over the last twentieth of their epochs comes on top where last epochs are compared. The miniature
+    borrows nothing: infinite.
     """
     own, wobbles = _spread(runs, quantity, dataset), []
     if own is None and runs[0].source != "small":
-        if quantity in (last, best):
-            own = _spread(_packaged()[_LENDER], best, dataset)
-            wobbles = [_wobble(run) for run in pair] if quantity is last else []
-        else:
-            own = _spread(_packaged()["small"], quantity, "cifar10")
+        ours = "ptb" if dataset == "ptb" else "cifar10"
+        own = _spread(*(_packaged()[_LENDER], best, dataset) if quantity in (last, best)
+                      else (_packaged()["small"], quantity, ours))  # fmt: skip
+        wobbles = [wobble(run) for run in pair] if quantity in BEST else []
     if own is None:
         return math.inf
     sd, freedom = own
     return statistics.quantile(freedom) * math.sqrt(2 * sd**2 + sum(w**2 for w in wobbles))
-
-
-def _wobble(run):
-    """Standard deviation of the test error over the last epochs, in points."""
-    errors = run.history.get("test_error", [])
-    return statistics.spread([100 * e for e in errors[-max(2, round(AROUND * len(errors))) :]]) or 0.0
 
 
 def compare(less, row, runs, cell):
@@ -227,13 +150,16 @@ def _verdict(difference, half, limit):
 # --- claims
 
 
+CIFAR = ("cifar10", "cifar100")
+
+
 @dataclass(frozen=True)
 class Claim:
     """A sentence of the paper.
 
     `section` is where it stands, `text` what it says, in the paper's words where they are quoted; `reading` how it is
     read, with its tolerance; `final` whether it is about end values alone, `figure1` whether about the exponents of
-    Figure 1; `models` the beginnings of the names of the networks it speaks of, all if empty, and `datasets` likewise.
+    Figure 1; `models` the beginnings of the names of the networks it speaks of, all if empty; `datasets` the data.
     """
 
     name: str
@@ -244,11 +170,11 @@ class Claim:
     final: bool = False
     figure1: bool = False
     models: tuple = ()
-    datasets: tuple = ()
+    datasets: tuple = CIFAR
 
     def at_best(self):
         """The same claim with end values read at the best epoch instead of the last."""
-        read = tuple(less._replace(quantity=best) if less.quantity is last else less for less in self.comparisons)
+        read = tuple(less._replace(quantity=BEST.get(less.quantity, less.quantity)) for less in self.comparisons)
         return replace(self, comparisons=read)
 
     def __call__(self, runs):
@@ -256,10 +182,50 @@ class Claim:
         found = {}
         for cell, row in evidence.cells(runs).items():
             dataset, model = cell.split("/")
-            if (not self.models or model.startswith(self.models)) and dataset in (self.datasets or (dataset,)):
+            if (not self.models or model.startswith(self.models)) and dataset in self.datasets:
                 judged = [compare(less, row, runs, cell) for less in self.comparisons]
                 found[cell] = [each for each in judged if each is not None]
         return found
+
+
+@dataclass(frozen=True)
+class Wider(Claim):
+    """A sentence that optimizers differ more on one network than on another: by the range of a quantity over them.
+
+    `comparisons` is empty; `narrow` and `wide` are the two cells, `optimizers` those it speaks of. What was not run on
+    both is left out.
+    """
+
+    optimizers: tuple = ()
+    quantity: object = last
+    narrow: str = ""
+    wide: str = ""
+
+    def at_best(self):
+        """The same sentence read at the best epoch."""
+        return replace(self, quantity=BEST[self.quantity])
+
+    def __call__(self, runs):
+        """{"<wide> against <narrow>": [`Judged` of the narrow range minus the wide one]}; [] without evidence."""
+        rows, cell = evidence.cells(runs), f"{self.wide} against {self.narrow.split('/')[1]}"
+        both = [rows.get(one, {}) for one in (self.narrow, self.wide)]
+        names = [name for name in self.optimizers if all(_values(self.quantity, row.get(name, [])) for row in both)]
+        if len(names) < 2:
+            return {cell: []} if any(both) else {}
+        ranges = [self._range(row, names, runs, one) for row, one in zip(both, (self.narrow, self.wide), strict=True)]
+        difference, half = ranges[0].difference - ranges[1].difference, math.hypot(*(each.half for each in ranges))
+        less = Less(self.quantity, self.narrow, self.wide)
+        count, partly = min(each.runs for each in ranges), len(names) < len(self.optimizers)
+        return {cell: [Judged(less, _verdict(difference, half, 0), difference, half, ranges[0].seeds, count,
+                              ranges[0].how, partly)]}  # fmt: skip
+
+    def _range(self, row, names, runs, cell):
+        means = {name: _mean([value for value, _ in _values(self.quantity, row[name]).values()]) for name in names}
+        return compare(Less(self.quantity, max(means, key=means.get), min(means, key=means.get)), row, runs, cell)
+
+
+def _mean(values):
+    return sum(values) / len(values)
 
 
 def verdict(judged):
@@ -295,5 +261,5 @@ def summary(claim, runs, dataset="cifar10"):
     counts = [each.runs for network in judged.values() for each in network]
     return Summary(
         verdict(verdicts), verdicts.count(HOLDS), verdicts.count(FAILS), len(verdicts), min(counts, default=0),
-        any(len(each) < len(claim.comparisons) for each in judged.values()),
+        any(len(each) < len(claim.comparisons) or any(one.partly for one in each) for each in judged.values()),
     )  # fmt: skip

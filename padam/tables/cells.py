@@ -7,9 +7,10 @@ EMPTY, UNBROKEN = "–", "\u00a0"  # the second is a space at which no line ends
 _NO_END = "\u2060"  # no line ends here
 NAMES = {
     "vgg16": "VGG-16", "resnet18": "ResNet-18", "wrn16-4": "WRN-16-4", "vgg11": "VGG-11", "resnet34": "ResNet-34",
-    "densenet121": "DenseNet-121", "googlenet": "GoogLeNet",
+    "densenet121": "DenseNet-121", "googlenet": "GoogLeNet", "lstm1": "1 layer", "lstm2": "2 layers",
+    "lstm3": "3 layers",
 }  # fmt: skip
-DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "ptb": "Penn Treebank"}
 P = {"padam-p0.4": "2/5", "padam-p0.25": "1/4", "padam-p0.2": "1/5", "padam": "1/8", "padam-p0.0625": "1/16"}
 _DECIMALS = {"small": 1}  # others: 2
 

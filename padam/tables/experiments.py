@@ -37,6 +37,38 @@ def table1(network, found):
     return header, *body
 
 
+def table3(network, found):
+    """A network of Table 3, "ptb/lstm2" or "ptb/lstm3", in columns: the paper, others, ours full, ours small.
+
+    The others are Zhuang et al. (2020), who also ran SGD without momentum. The miniature has two columns: at the
+    paper's rates, and at the rate that is chosen for it on the validation text (`recipes`' variant "tuned").
+    """
+    small_one = small(network)
+    header = (
+        "test perplexity",
+        "the paper, last",
+        "Zhuang et al., last / best",
+        "ours, full",
+        f"ours, small ({small_one})",
+        "small, rate chosen",
+    )
+    body = []
+    for name in (*recipes.OPTIMIZERS, "sgd"):
+        paper, others, full, ours, tuned = (
+            runs_of(found, source, network, f"{name}{kind}")
+            for source, kind in (("paper", ""), ("adabelief", ""), ("full", ""), ("small", ""), ("small", "-tuned"))
+        )
+        printed = f"{paper[0].last:.2f}" if paper else EMPTY
+        early = f", {len(others[0].history['epoch'])} epochs" if others and _short(others[0]) else ""
+        title = "SGD" if name == "sgd" else CATALOG[name].title
+        body.append((title, printed, cell(others, counted=False) + early, *map(cell, (full, ours, tuned))))
+    return header, *body
+
+
+def _short(run):
+    return len(run.history["epoch"]) < 200
+
+
 def small(network):
     """ "vgg16-w16": the network of a cell's miniature."""
     return recipes.get(f"{network}/padam", "small").model
@@ -103,7 +135,7 @@ def commands(found, profile):
     known = {(run.cell, run.optimizer) for run in found[profile]}
     missing = {
         what: any(tuple(id.rsplit("/", 1)) not in known for id, _ in recipes.wanted(what, profile, 1))
-        for what in ("table1", "figure1")
+        for what in ("table1", "table3", "figure1")
     }
     return [f"python -m padam reproduce {what} --profile {profile}" for what, empty in missing.items() if empty]
 

@@ -2,7 +2,7 @@
 
 from padam import recipes
 from padam.catalog import CATALOG
-from padam.records import claims, evidence, judge
+from padam.records import claims, evidence, judge, quantities
 from padam.tables.cells import DATA, EMPTY, NAMES, UNBROKEN, network_name, number, optimizer_name, runs_of
 
 
@@ -12,7 +12,7 @@ def verdicts(found, dataset="cifar10", about="ends"):
     `about` chooses those about "ends", about "curves" or about "figure 1".
     """
     sources = [source for source in found if any(run.cell.startswith(f"{dataset}/") for run in found[source])]
-    wanted = [claim for claim in claims.CLAIMS if _about(claim) == about and dataset in (claim.datasets or (dataset,))]
+    wanted = [claim for claim in claims.CLAIMS if _about(claim) == about and dataset in claim.datasets]
     header = ("the paper says", *(evidence.SOURCES[source].partition(" (")[0] for source in sources))
     return header, *(
         (f"“{claim.text}” ({claim.section})", *(told(judge.summary(claim, found[s], dataset)) for s in sources))
@@ -71,15 +71,16 @@ def compared(claim, source, found, dataset="cifar10"):
     return ("network", "one minus other", "points", "below", "verdict", "interval"), *body
 
 
-def behind(found, sources, networks=claims.CELLS, base="sgdm"):
+def behind(found, sources, networks=claims.CELLS, base="sgdm", quantity=quantities.last):
     """How far each optimizer ends behind `base`, for `padam.plots.differences`: [(name, network, {source: ...}), ...].
 
-    A source's entry is (points of test error, half the width of the 95% interval).
+    A source's entry is (points of test error, half the width of the 95% interval); of texts, with the quantity
+    `padam.records.quantities.end_loss`, hundredths of a nat, which is about per cent of perplexity.
     """
     body = []
     for name in (name for name in recipes.OPTIMIZERS if name != base):
         for network in networks:
-            less, judged = judge.Less(judge.last, name, base), {}
+            less, judged = judge.Less(quantity, name, base), {}
             for source in sources:
                 row = evidence.cells(found[source]).get(network, {})
                 if each := judge.compare(less, row, found[source], network):
@@ -102,10 +103,10 @@ def on_the_way(found, source):
 
 
 _QUANTITIES = {
-    "training, early": judge.early_train,
-    "test, early": judge.early_test,
-    "training, until decay 1": judge.converging,
-    "test, between decays": judge.between,
-    "points gained at decay 1": lambda run: judge.gain(run, 0),
-    "at decay 2": lambda run: judge.gain(run, 1),
+    "training, early": quantities.early_train,
+    "test, early": quantities.early_test,
+    "training, until decay 1": quantities.converging,
+    "test, between decays": quantities.between,
+    "points gained at decay 1": lambda run: quantities.gain(run, 0),
+    "at decay 2": lambda run: quantities.gain(run, 1),
 }

@@ -63,7 +63,7 @@ DECAY = {
     "ptb": PTB_DECAY,
 }  # fmt: skip
 
-# What else there is: optimizer, variant, data sets, what it sets. Beside these, each optimizer has lr3 and lr0.33.
+# What else there is: optimizer, variant, data sets, what it sets. Beside these, each has lr3, lr0.33, on texts lr10.
 ON_PICTURES, ON_CIFAR, ON_IMAGENET = (
     tuple(data for data in MODELS if data.startswith(kind)) for kind in (("cifar", "imagenet"), "cifar", "imagenet")
 )
@@ -86,7 +86,8 @@ VARIANT_CELLS = [
     for optimizer, variant, found, changes in VARIANTS for data in found for model in MODELS[data]
 ] + [
     ("/".join(cell), variant, {"lr": factor})
-    for cell in CELLS for variant, factor in (("lr3", 3.0), ("lr0.33", 0.33))
+    for cell in CELLS
+    for variant, factor in (("lr3", 3.0), ("lr0.33", 0.33), *[("lr10", 10.0)] * (cell[0] == "ptb"))
 ]  # fmt: skip
 EVERY = [(id, profile) for id in recipes.ids() for profile in ("quick", "small", "full")]
 

@@ -14,7 +14,7 @@ import torch
 
 from padam import data as datasets
 from padam import models, optim, records, studies
-from padam.studies import moments, rates, tolerance, treebank
+from padam.studies import moments, rates, text_rates, tolerance, treebank
 from padam.studies.study import columns, halved, movement, trained, weights
 from padam.training import Stopped
 
@@ -249,6 +249,26 @@ def test_the_miniatures_of_the_treebank_are_cut_narrow_and_regularised_as_they_s
         == found["valid_loss"]
         != treebank.measure(setting | {"words": 2000}, None, None)["valid_loss"]
     )
+
+
+def test_each_rate_of_the_texts_is_a_recipes_and_is_held_without_decay(monkeypatch):
+    text = datasets.load("pydoc")
+    few = text._replace(  # long enough for the recipe to cut
+        train=text.train.repeat(5)[:240_000], valid=text.valid[:500], test=text.test[:500]
+    )
+    monkeypatch.setattr(text_rates.datasets, "load", lambda name, root: few)
+    built, build = [], text_rates.build
+    monkeypatch.setattr(text_rates, "build", lambda recipe, *rest: built.append(recipe) or build(recipe, *rest))
+    monkeypatch.setattr(text_rates, "trained", lambda model, data, *rest, **options: trained(
+        model, data._replace(train=data.train[:2000]), *rest, **options))  # fmt: skip
+    settings = [run for run in studies.STUDIES["text-rates"].settings if run["optimizer"] == "yogi"]
+    assert [run["variant"] for run in settings] == ["-lr0.33", "", "-lr3", "-lr10"]
+    found = [text_rates.measure(setting, None, None) for setting in settings]
+    base = built[1].hyper["lr"]
+    assert [recipe.hyper["lr"] / base for recipe in built] == pytest.approx([0.33, 1, 3, 10])
+    assert [run["lr"] for run in found] == [[recipe.hyper["lr"]] * 2 for recipe in built]
+    assert all(len(run["valid_loss"]) == 2 for run in found)
+    assert text_rates.measure(settings[0], None, None)["valid_loss"] == found[0]["valid_loss"]
 
 
 def test_the_look_inside_a_run_does_not_change_it():

@@ -14,7 +14,7 @@ import torch
 
 from padam import data as datasets
 from padam import models, optim, records, studies
-from padam.studies import moments, rates, text_rates, tolerance, treebank
+from padam.studies import moments, rates, text_dial, text_rates, tolerance, treebank
 from padam.studies.study import columns, halved, movement, trained, weights
 from padam.training import Stopped
 
@@ -269,6 +269,24 @@ def test_each_rate_of_the_texts_is_a_recipes_and_is_held_without_decay(monkeypat
     assert [run["lr"] for run in found] == [[recipe.hyper["lr"]] * 2 for recipe in built]
     assert all(len(run["valid_loss"]) == 2 for run in found)
     assert text_rates.measure(settings[0], None, None)["valid_loss"] == found[0]["valid_loss"]
+
+
+def test_the_dial_on_text_gives_each_exponent_the_same_effective_rate(monkeypatch):
+    text = datasets.load("pydoc")
+    few = text._replace(train=text.train[:2000], valid=text.valid[:500], test=text.test[:500])
+    monkeypatch.setattr(text_dial.datasets, "load", lambda name: few)
+    monkeypatch.setattr(text_dial, "_EPOCHS", 1)
+    build, built = optim.build, []
+    monkeypatch.setattr(
+        text_dial.optim, "build", lambda name, weights, **given: built.append(given) or build(name, weights, **given)
+    )
+    for p in (0.0, 0.125, 0.5):
+        found = text_dial.measure({"p": p, "effective": 30.0, "seed": 0}, None, None)
+        assert math.isfinite(found["valid_loss"][0])
+    assert [given["lr"] for given in built] == pytest.approx([3.0, 3.0, 3e-3])
+    assert built[0]["momentum"] == 0.9
+    for given in built[1:]:
+        assert given["lr"] / text_dial.TYPICAL ** given["p"] == pytest.approx(30)
 
 
 def test_the_look_inside_a_run_does_not_change_it():

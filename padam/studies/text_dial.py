@@ -1,0 +1,52 @@
+"""The dial p on a small text: which exponents get a two-layer LSTM to use the words it has read, at which rates."""
+
+import torch
+
+from padam import data as datasets
+from padam import models, optim, recipes
+from padam.studies.study import Study, columns, trained
+
+_MODEL, _EPOCHS, _BATCH = "lstm2-h64", 6, 20
+TYPICAL = 1e-8  # a second moment that is common in such networks, by which rates of different p are made comparable
+_DIAL = (0.0, 0.0625, 0.125, 0.2, 0.25, 0.4, 0.5)
+_RATES = (3.0, 10.0, 30.0, 100.0)
+
+
+def base_rate(p, effective):
+    """Padam's base rate at which a coordinate whose second moment is `TYPICAL` has this effective rate."""
+    return effective * TYPICAL**p
+
+
+def measure(setting, data, folder):
+    """Train Padam with one exponent at one rate; p = 0 is torch's SGD-momentum at its own tenth of the rate."""
+    p, lr, text = setting["p"], base_rate(setting["p"], setting["effective"]), datasets.load("pydoc")
+    model = models.build(_MODEL, vocabulary=len(text.vocabulary), seed=setting["seed"])
+    if p:
+        optimizer = optim.build("padam", model.parameters(), lr=lr, p=p)
+    else:
+        optimizer = optim.build("sgdm", model.parameters(), lr=lr / 10, momentum=0.9)
+    how = recipes.get("ptb/lstm2/padam", "quick").text
+    rows = trained(
+        model, text, optimizer, _observe, folder, epochs=_EPOCHS, batch_size=_BATCH, seed=setting["seed"], text=how
+    )
+    return columns(rows)
+
+
+def _observe(trainer, row, before):
+    return {key: row[key] for key in ("train_loss", "valid_loss", "test_loss")}
+
+
+TEXT_DIAL = Study(
+    name="text-dial",
+    question="Which exponents, at which rates, leave the state in which a network only knows how frequent words are?",
+    fixed={
+        "dataset": "pydoc", "model": _MODEL, "batch_size": _BATCH, "epochs": _EPOCHS, "optimizer": "Padam, folded",
+        "effective": f"the effective rate of a coordinate whose second moment is {TYPICAL:g}",
+        "p = 0": "SGD-momentum, torch's rate a tenth of the effective one, which is the same",
+    },
+    settings=tuple(
+        {"p": p, "effective": effective, "seed": seed} for seed in range(3) for p in _DIAL for effective in _RATES
+    ),
+    measure=measure,
+    minutes=15,
+)  # fmt: skip

@@ -222,9 +222,9 @@ def bench_train(
 
 @app.command()
 def study(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="tolerance, rates, moments or treebank; --plan describes each.")
-    ],
+    name: Annotated[str, typer.Argument(
+        metavar="NAME", help="tolerance, rates, moments, treebank, text-rates, text-dial; --plan describes each.",
+    )],
     out: Annotated[Path | None, typer.Option(help="Folder of the record; default padam/records/studies.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes at a time, each with one thread.")] = 1,
     data: Data = None, budget: Budget = None, plan: Plan = False,

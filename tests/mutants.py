@@ -191,6 +191,8 @@ MUTANTS = (
     Mutant("a range has the interval of one", "records/judge.py", "math.hypot(*(each.half for each in ranges))", "ranges[0].half", TEXT_CLAIMS, fast=False),
     Mutant("a range over what one network has", "records/judge.py", "if all(_values(self.quantity", "if any(_values(self.quantity", TEXT_CLAIMS, fast=False),
     Mutant("a range of some is whole", "records/judge.py", "len(names) < len(self.optimizers)", "False", TEXT_CLAIMS, fast=False),
+    Mutant("a rate is chosen after one epoch", "records/chosen.py", '["valid_loss"][-1]', '["valid_loss"][0]', TEXT_CLAIMS, fast=False),
+    Mutant("effective rates the wrong way up", "studies/text_dial.py", "effective * TYPICAL**p", "effective / TYPICAL**p", STUDIES, fast=False),
     Mutant("a false start counts", "records/quantities.py", "if run.milestones and not run.false_start else", "if run.milestones else", CLAIMS, fast=False),
     Mutant("best for last", "tables/cells.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, fast=False),
     # --- models/lstm.py, text in training/tasks.py

@@ -605,3 +605,11 @@ def test_study_knows_its_studies_and_says_what_is_missing(tmp_path):
     there = _call("study", "tolerance")
     assert there.exit_code == 0
     assert there.stdout.strip() == f"tolerance: recorded in {studies.path('tolerance')}"
+
+
+def test_the_help_of_study_names_all_of_them():
+    from padam import studies
+
+    wide = {"COLUMNS": "200", "NO_COLOR": "1"}
+    text = " ".join(CliRunner().invoke(cli.app, ["study", "--help"], env=wide).stdout.split())
+    assert ", ".join(studies.STUDIES) in text

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from padam import cli, records, results, tables
-from padam.records import claims, evidence, judge, quantities
+from padam.records import chosen, claims, evidence, judge, quantities
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = records.HERE / "runs"
@@ -76,7 +76,7 @@ def test_a_cell_says_how_many_runs_it_is():
     assert tables.cell([lost, lost, run(0.2, 0)]) == "2 of 3 diverged"
 
 
-def test_table_3_has_each_run_in_its_column(tmp_path):
+def test_table_3_has_each_run_in_its_column(tmp_path, monkeypatch):
     found = evidence.collect(tmp_path)
 
     def run(source, name, seed, *ends):
@@ -84,14 +84,17 @@ def test_table_3_has_each_run_in_its_column(tmp_path):
         return evidence.curve(source, "ptb/lstm2", name, history, seed=seed)
 
     found["small"] += [run("small", "adam", 0, 121, 123), run("small", "adam", 1, 120, 124)]
-    found["small"] += [run("small", "adam-tuned", 0, 111, 112)]
+    found["small"] += [run("small", "adam-lr3", 0, 111, 112), run("small", "yogi", 0, 131, 132)]
+    monkeypatch.setattr(chosen, "variants", lambda: {"adam": "lr3", "yogi": "", "padam": "lr10"})
     found["full"] += [run("full", "adam", 0, 62, 61)]
     header, *body = tables.table3("ptb/lstm2", found)
     rows = {row[0]: row[1:] for row in body}
     assert rows["Adam"] == (
         "61.58", "67.27 / 67.27", "61.00 / 61.00\u00a0(1)", "123.5 ± 0.7 / 120.5 ± 0.7\u00a0(2)",
-        "112.0 / 111.0\u00a0(1)",
+        "rate × 3: 112.0 / 111.0\u00a0(1)",
     )  # fmt: skip
+    assert rows["Yogi"][-1] == "the paper's: 132.0 / 131.0\u00a0(1)"
+    assert rows["Padam"][-1] == tables.EMPTY
     assert rows["AdamW"][1] == "94.91 / 94.86, 189 epochs"
     assert rows["SGD"] == (tables.EMPTY, "67.45 / 67.42", tables.EMPTY, tables.EMPTY, tables.EMPTY)
     assert rows["Padam"][0] == "61.53"

@@ -1,11 +1,12 @@
 """Perplexities as evidence, and the paper's sentences about the Penn Treebank."""
 
+import json
 import math
 from dataclasses import replace
 
 import pytest
 
-from padam.records import claims, evidence, judge, quantities, statistics
+from padam.records import chosen, claims, evidence, judge, quantities, statistics
 
 FOUND = evidence.collect()
 BY_NAME = {claim.name: claim for claim in claims.CLAIMS if "ptb" in claim.datasets}
@@ -131,3 +132,18 @@ def test_sentences_about_pictures_are_not_judged_on_texts_nor_the_other_way_roun
     for claim in claims.CLAIMS:
         cells = {cell.split("/")[0] for cell in claim(FOUND["paper"])}
         assert cells <= ({"ptb"} if "ptb" in claim.datasets else {"cifar10", "cifar100"}), claim.name
+
+
+def test_the_rate_is_chosen_by_the_held_out_loss_at_the_end(tmp_path):
+    def run(name, variant, *losses):
+        return {"setting": {"optimizer": name, "variant": variant}, "result": {"valid_loss": list(losses)}}
+
+    runs = [
+        run("adam", "-lr0.33", 3.0, 6.0), run("adam", "", 6.0, 5.5), run("adam", "-lr3", 7.0, 5.4),
+        run("adam", "-lr10", 7.0, None), run("yogi", "", 5.0, 4.0), run("yogi", "-lr3", 5.0, 4.1),
+        run("padam", "", None, None),
+    ]  # fmt: skip
+    path = tmp_path / "text-rates.json"
+    path.write_text(json.dumps({"runs": runs}))
+    assert chosen.variants(path) == {"adam": "lr3", "yogi": ""}
+    assert chosen.variants(tmp_path / "gone.json") == {}

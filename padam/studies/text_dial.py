@@ -1,7 +1,5 @@
 """The dial p on a small text: which exponents get a two-layer LSTM to use the words it has read, at which rates."""
 
-import torch
-
 from padam import data as datasets
 from padam import models, optim, recipes
 from padam.studies.study import Study, columns, trained

@@ -4,7 +4,7 @@ from statistics import median
 
 from padam import recipes, records
 from padam.catalog import CATALOG
-from padam.records import claims, evidence
+from padam.records import chosen, claims, evidence
 from padam.tables.cells import EMPTY, UNBROKEN, P, cell, network_name, runs_of
 
 OTHERS = {"reproduction-2019": "M", "adai-pnm": "X"}  # who ran Table 1's networks with Padam, and their letters
@@ -41,9 +41,9 @@ def table3(network, found):
     """A network of Table 3, "ptb/lstm2" or "ptb/lstm3", in columns: the paper, others, ours full, ours small.
 
     The others are Zhuang et al. (2020), who also ran SGD without momentum. The miniature has two columns: at the
-    paper's rates, and at the rate that is chosen for it on the validation text (`recipes`' variant "tuned").
+    paper's rates, and at the rate that is chosen for it on the validation text (`padam.records.chosen`).
     """
-    small_one = small(network)
+    small_one, rates = small(network), chosen.variants()
     header = (
         "test perplexity",
         "the paper, last",
@@ -54,15 +54,22 @@ def table3(network, found):
     )
     body = []
     for name in (*recipes.OPTIMIZERS, "sgd"):
-        paper, others, full, ours, tuned = (
+        paper, others, full, ours = (
             runs_of(found, source, network, f"{name}{kind}")
-            for source, kind in (("paper", ""), ("adabelief", ""), ("full", ""), ("small", ""), ("small", "-tuned"))
+            for source, kind in (("paper", ""), ("adabelief", ""), ("full", ""), ("small", ""))
         )
+        variant = f"-{rates[name]}" if rates.get(name) else ""
+        best = runs_of(found, "small", network, f"{name}{variant}") if name in rates else []
         printed = f"{paper[0].last:.2f}" if paper else EMPTY
         early = f", {len(others[0].history['epoch'])} epochs" if others and _short(others[0]) else ""
         title = "SGD" if name == "sgd" else CATALOG[name].title
-        body.append((title, printed, cell(others, counted=False) + early, *map(cell, (full, ours, tuned))))
+        at_best = f"{_times(variant)}{cell(best)}" if best else EMPTY
+        body.append((title, printed, cell(others, counted=False) + early, cell(full), cell(ours), at_best))
     return header, *body
+
+
+def _times(variant):
+    return f"rate × {variant.removeprefix('-lr')}: " if variant else "the paper's: "
 
 
 def _short(run):

@@ -276,15 +276,23 @@ def test_the_dial_on_text_gives_each_exponent_the_same_effective_rate(monkeypatc
     few = text._replace(train=text.train[:2000], valid=text.valid[:500], test=text.test[:500])
     monkeypatch.setattr(text_dial.datasets, "load", lambda name: few)
     monkeypatch.setattr(text_dial, "_EPOCHS", 1)
-    build, built = optim.build, []
-    monkeypatch.setattr(
-        text_dial.optim, "build", lambda name, weights, **given: built.append(given) or build(name, weights, **given)
-    )
-    for p in (0.0, 0.125, 0.5):
-        found = text_dial.measure({"p": p, "effective": 30.0, "seed": 0}, None, None)
+    build, built, grouped = optim.build, [], []
+
+    def kept(name, groups, **given):
+        optimizer = build(name, groups, **given)
+        built.append(given)
+        grouped.append(optimizer.param_groups)
+        return optimizer
+
+    monkeypatch.setattr(text_dial.optim, "build", kept)
+    for p, layers in ((0.0, 0.5), (0.125, 1.0), (0.5, 0.1)):
+        found = text_dial.measure({"p": p, "effective": 30.0, "layers": layers, "seed": 0}, None, None)
         assert math.isfinite(found["valid_loss"][0])
     assert [given["lr"] for given in built] == pytest.approx([3.0, 3.0, 3e-3])
     assert built[0]["momentum"] == 0.9
+    rates = [group["lr"] for groups in grouped for group in groups]
+    assert rates == pytest.approx([3, 1.5, 3, 3, 3e-3, 3e-4])
+    assert [len(group["params"]) for group in grouped[0]] == [2, 8]  # embedding and bias; two layers of four
     for given in built[1:]:
         assert given["lr"] / text_dial.TYPICAL ** given["p"] == pytest.approx(30)
 

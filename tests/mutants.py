@@ -38,6 +38,7 @@ STUDIES = ("tests/test_studies.py",)
 AUTHORS = ("tests/test_authors_loop.py",)
 TEXT = ("tests/test_text.py",)
 CLAIMS = ("tests/test_claims.py",)
+SAMPLE = ("tests/test_sample.py",)
 TEXT_CLAIMS = ("tests/test_text_claims.py",)
 RESULTS = ("tests/test_results.py", "tests/test_claims.py")
 _PADAM = "    return h.lr * m / (sqrt(v_hat) + h.eps) ** (2 * h.p), State(m=m, v=v, v_hat=v_hat)"
@@ -193,6 +194,8 @@ MUTANTS = (
     Mutant("a range of some is whole", "records/judge.py", "len(names) < len(self.optimizers)", "False", TEXT_CLAIMS, fast=False),
     Mutant("a rate is chosen after one epoch", "records/chosen.py", '["valid_loss"][-1]', '["valid_loss"][0]', TEXT_CLAIMS, fast=False),
     Mutant("effective rates the wrong way up", "studies/text_dial.py", "effective * TYPICAL**p", "effective / TYPICAL**p", STUDIES, fast=False),
+    Mutant("writing forgets what was written", "models/sample.py", "logits, state = model(tokens, state)", "logits, _ = model(tokens, state)", SAMPLE, fast=False),
+    Mutant("temperature the wrong way up", "models/sample.py", "cpu() / temperature", "cpu() * temperature", SAMPLE, fast=False),
     Mutant("a false start counts", "records/quantities.py", "if run.milestones and not run.false_start else", "if run.milestones else", CLAIMS, fast=False),
     Mutant("best for last", "tables/cells.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, fast=False),
     # --- models/lstm.py, text in training/tasks.py

@@ -6,8 +6,9 @@ import torch
 
 from padam.models.lstm import LSTM, Bigram, Regularisation
 from padam.models.outline import Layer, outline
+from padam.models.sample import sample
 
-__all__ = ["Layer", "Regularisation", "build", "outline"]
+__all__ = ["Layer", "Regularisation", "build", "outline", "sample"]
 
 _LSTM_HIDDEN, _LSTM_EMBEDDING = 1150, 400
 _IMAGES = re.compile(r"(?P<kind>vgg16|resnet18|wrn16-4|convnet(?:-bn)?)(?:-w(?P<width>[1-9]\d*))?")

@@ -158,7 +158,7 @@ def differences(rows, x, sources):
 
     Args:
         rows: (name, place, {source: (difference, half of its interval)}) from the top down: an optimizer's name as in
-            `histories`, and what it was compared on.
+            `histories`, and what it was compared on. Without an interval (None or 0) there is no bar.
         x: what the differences are, the axis' label.
         sources: source -> its name in the legend, in an order that gives each the same marker everywhere.
     """

@@ -1,5 +1,7 @@
 """The paper's sentences judged, and the numbers that the judgements are read from."""
 
+import math
+
 from padam import recipes
 from padam.catalog import CATALOG
 from padam.records import claims, evidence, judge, quantities
@@ -74,8 +76,8 @@ def compared(claim, source, found, dataset="cifar10"):
 def behind(found, sources, networks=claims.CELLS, base="sgdm", quantity=quantities.last):
     """How far each optimizer ends behind `base`, for `padam.plots.differences`: [(name, network, {source: ...}), ...].
 
-    A source's entry is (points of test error, half the width of the 95% interval); of texts, with the quantity
-    `padam.records.quantities.end_loss`, hundredths of a nat, which is about per cent of perplexity.
+    A source's entry is (points of test error, half the width of the 95% interval, None where nobody knows it); of
+    texts, with the quantity `padam.records.quantities.end_loss`, hundredths of a nat: about per cent of perplexity.
     """
     body = []
     for name in (name for name in recipes.OPTIMIZERS if name != base):
@@ -84,7 +86,7 @@ def behind(found, sources, networks=claims.CELLS, base="sgdm", quantity=quantiti
             for source in sources:
                 row = evidence.cells(found[source]).get(network, {})
                 if each := judge.compare(less, row, found[source], network):
-                    judged[source] = each.difference, each.half
+                    judged[source] = each.difference, each.half if math.isfinite(each.half) else None
             if judged:
                 body.append((name, NAMES[network.split("/")[1]], judged))
     return body

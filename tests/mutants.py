@@ -38,6 +38,7 @@ STUDIES = ("tests/test_studies.py",)
 AUTHORS = ("tests/test_authors_loop.py",)
 TEXT = ("tests/test_text.py",)
 CLAIMS = ("tests/test_claims.py",)
+PACKING = ("tests/test_packing.py",)
 SAMPLE = ("tests/test_sample.py",)
 TEXT_CLAIMS = ("tests/test_text_claims.py",)
 RESULTS = ("tests/test_results.py", "tests/test_claims.py")
@@ -196,6 +197,12 @@ MUTANTS = (
     Mutant("effective rates the wrong way up", "studies/text_dial.py", "effective * TYPICAL**p", "effective / TYPICAL**p", STUDIES, fast=False),
     Mutant("writing forgets what was written", "models/sample.py", "logits, state = model(tokens, state)", "logits, _ = model(tokens, state)", SAMPLE, fast=False),
     Mutant("temperature the wrong way up", "models/sample.py", "cpu() / temperature", "cpu() * temperature", SAMPLE, fast=False),
+    Mutant("a broken picture is kept", "data/packing.py", "states.append(_BROKEN)", "states.append(_KEPT)", PACKING, fast=False),
+    Mutant("pictures are cut from the corner", "data/packing.py", "(round((side - size) / 2) for side in rgb.size)", "(0, 0)", PACKING, fast=False),
+    Mutant("gaps stay open", "data/packing.py", "if len(old) == len(kept):", "if old is not None:", PACKING, fast=False),
+    Mutant("packed from anywhere", "data/packing.py", 'for key in ("size", "listing")', 'for key in ("size",)', PACKING, fast=False),
+    Mutant("a misnamed picture goes unnamed", "data/packing.py", "suffix not in _FORMATS", "suffix in _FORMATS", PACKING, fast=False),
+    Mutant("work is done again", "data/packing.py", "if noted.exists() and", "if False and", PACKING, fast=False),
     Mutant("a false start counts", "records/quantities.py", "if run.milestones and not run.false_start else", "if run.milestones else", CLAIMS, fast=False),
     Mutant("best for last", "tables/cells.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, fast=False),
     # --- models/lstm.py, text in training/tasks.py

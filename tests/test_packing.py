@@ -1,0 +1,261 @@
+"""Folders of pictures into arrays: the same labels and pixels as torchvision's, every fault named, nothing lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torchvision
+from PIL import Image
+
+from padam.data import packing
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL = Path(os.environ.get("PADAM_DATA") or ROOT / "data") / "imagenet-subset"
+
+
+def _picture(width, height, seed=0, mode="RGB"):
+    """A smooth picture, so that JPEG keeps it nearly."""
+    x, y = np.meshgrid(np.linspace(0, 3, width), np.linspace(0, 2, height))
+    waves = [127 + 120 * np.sin(x + (seed + k) * y) for k in range(3)]
+    return Image.fromarray(np.stack(waves, -1).astype(np.uint8)).convert(mode)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes, three pictures each to train and two to validate, of different sizes."""
+    top = tmp_path / "pictures"
+    for part, count in (("train", 3), ("val", 2)):
+        for k, name in enumerate(("n02", "n01")):
+            for number in range(count):
+                path = top / part / name / f"{number}.JPEG"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _picture(40 + 7 * number, 30 + 11 * k, seed=number + k).save(path, quality=95)
+    return top
+
+
+def _pack(folder, target, size=24, **options):
+    return packing.pack(folder, target, size, jobs=1, progress=False, **options)
+
+
+def _arrays(target, part="train"):
+    return np.load(target / f"{part}-pixels.npy"), np.load(target / f"{part}-labels.npy")
+
+
+def test_pixels_and_labels_are_those_of_torchvision(folder, tmp_path):
+    manifest = _pack(folder, tmp_path / "packed")
+    look = torchvision.transforms.Compose([torchvision.transforms.Resize(24), torchvision.transforms.CenterCrop(24)])
+    for part in ("train", "val"):
+        theirs = torchvision.datasets.ImageFolder(folder / part, transform=look)
+        pixels, labels = _arrays(tmp_path / "packed", part)
+        assert pixels.dtype == np.uint8
+        assert labels.dtype == np.int64
+        assert labels.tolist() == theirs.targets
+        assert manifest["classes"] == theirs.classes == ["n01", "n02"]
+        for ours, (picture, _) in zip(pixels, theirs, strict=True):
+            assert np.array_equal(ours.transpose(1, 2, 0), np.asarray(picture))
+    assert manifest["parts"]["train"]["count"] == 6
+    assert manifest["parts"]["val"]["per_class"] == [2, 2]
+    assert manifest["parts"]["train"]["sha256"] == packing.digest(tmp_path / "packed" / "train-pixels.npy", "sha256")
+    assert json.loads((tmp_path / "packed" / "manifest.json").read_text()) == manifest
+    names = {"manifest.json", *(f"{part}-{what}.npy" for part in ("train", "val") for what in ("pixels", "labels"))}
+    assert {path.name for path in (tmp_path / "packed").iterdir()} == names
+
+
+def test_several_processes_pack_the_same(folder, tmp_path, monkeypatch):
+    _spoil(folder)
+    monkeypatch.setattr(packing, "_CHUNK", 3)
+    alone = _pack(folder, tmp_path / "alone")
+    assert packing.pack(folder, tmp_path / "several", 24, jobs=2, progress=False) == alone
+
+
+def test_a_picture_of_the_right_size_is_not_touched(folder, tmp_path):
+    exact = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+    Image.fromarray(exact).save(folder / "train" / "n01" / "9.png")
+    _pack(folder, tmp_path / "packed")
+    pixels, _ = _arrays(tmp_path / "packed")
+    assert np.array_equal(pixels[3].transpose(1, 2, 0), exact)
+
+
+def _spoil(folder):
+    """Ten kinds of broken, odd and misnamed picture in train/n01: {name: what the manifest says of it, and where}."""
+    place = folder / "train" / "n01"
+    good = (place / "0.JPEG").read_bytes()
+    (place / "a-empty.JPEG").write_bytes(b"")
+    (place / "b-truncated.JPEG").write_bytes(good[: len(good) // 2])
+    (place / "c-page.JPEG").write_text("<html>not found</html>")
+    (place / "d-missing.JPEG").symlink_to(place / "nowhere")
+    (place / "e-folder.JPEG").mkdir()
+    bomb = _picture(8, 8)
+    bomb.save(place / "f-bomb.png")
+    raw = bytearray((place / "f-bomb.png").read_bytes())
+    raw[16:24] = (30_000).to_bytes(4, "big") * 2  # the header says 30,000 x 30,000
+    import zlib
+
+    raw[29:33] = zlib.crc32(bytes(raw[12:29])).to_bytes(4, "big")
+    (place / "f-bomb.png").write_bytes(raw)
+    _picture(40, 40, mode="CMYK").save(place / "g-cmyk.JPEG")
+    _picture(40, 40).save(place / "h-png.JPEG", format="PNG")
+    _picture(40, 40, mode="L").save(place / "i-grey.JPEG")
+    _picture(5, 9).save(place / "j-tiny.JPEG")
+    _picture(40, 40).convert("P").save(place / "k-palette.png")
+    (place / "notes.txt").write_text("no picture")
+    return {
+        "broken": {
+            "a-empty.JPEG": "UnidentifiedImageError", "b-truncated.JPEG": "runcated", "f-bomb.png": "Decompression",
+            "c-page.JPEG": "UnidentifiedImageError", "d-missing.JPEG": "No such file", "e-folder.JPEG": "directory",
+        },
+        "converted": {
+            "g-cmyk.JPEG": "colours CMYK", "h-png.JPEG": "a PNG called .JPEG", "i-grey.JPEG": "colours L",
+            "j-tiny.JPEG": "enlarged from 5x9", "k-palette.png": "colours P",
+        },
+    }  # fmt: skip
+
+
+def test_each_kind_of_broken_picture_is_named_and_the_rest_is_there(folder, tmp_path):
+    wanted = _spoil(folder)
+    manifest = _pack(folder, tmp_path / "packed")
+    train = manifest["parts"]["train"]
+    for kind in ("broken", "converted"):
+        assert set(train[kind]) == {f"train/n01/{name}" for name in wanted[kind]}
+        for name, why in wanted[kind].items():
+            assert why in train[kind][f"train/n01/{name}"]
+    assert manifest["ignored"] == ["train/n01/notes.txt"]
+    assert (train["count"], train["per_class"]) == (11, [8, 3])
+    assert (manifest["parts"]["val"]["broken"], manifest["parts"]["val"]["count"]) == ({}, 4)
+    pixels, labels = _arrays(tmp_path / "packed")
+    assert len(pixels) == len(labels) == 11
+    last, _ = packing.decode(folder / "train" / "n02" / "2.JPEG", 24)
+    assert np.array_equal(pixels[-1], last), "rows moved up where broken ones were"
+    assert labels.tolist() == [0] * 8 + [1] * 3
+
+
+def test_packed_once_it_is_not_packed_again_and_from_elsewhere_it_is_refused(folder, tmp_path, monkeypatch):
+    manifest = _pack(folder, tmp_path / "packed")
+    monkeypatch.setattr(packing, "_decode_all", lambda *rest: pytest.fail("decoded again"))
+    assert _pack(folder, tmp_path / "packed") == manifest
+    with pytest.raises(ValueError, match="other pictures or at another size"):
+        _pack(folder, tmp_path / "packed", size=25)
+    (folder / "val" / "n01" / "0.JPEG").unlink()
+    with pytest.raises(ValueError, match="other pictures or at another size"):
+        _pack(folder, tmp_path / "packed")
+
+
+@pytest.mark.parametrize("where", ["_decode_all", "_finish", "_close"])
+def test_cut_off_anywhere_the_same_call_goes_on_to_the_same_arrays(where, folder, tmp_path, monkeypatch):
+    _spoil(folder)
+    whole = _pack(folder, tmp_path / "whole")
+    monkeypatch.setattr(packing, "_CHUNK", 2)
+    original, calls = getattr(packing, where), []
+
+    def cut(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(packing, where, cut)
+    with pytest.raises(KeyboardInterrupt):
+        _pack(folder, tmp_path / "packed")
+    assert not (tmp_path / "packed").exists()
+    some, again = packing._decode_some, []
+    monkeypatch.setattr(packing, "_decode_some", lambda *given: again.append(given[2]) or some(*given))
+    assert _pack(folder, tmp_path / "packed") == whole
+    assert sum(map(len, again)) <= 4, "train was decoded before"
+    for part in ("train", "val"):
+        for one, other in zip(_arrays(tmp_path / "packed", part), _arrays(tmp_path / "whole", part), strict=True):
+            assert np.array_equal(one, other)
+
+
+def test_a_killed_process_loses_a_chunk_at_most(folder, tmp_path):
+    for number in range(400):
+        _picture(300, 300, number).save(folder / "train" / "n01" / f"x{number}.JPEG")
+    pack = f"packing.pack({str(folder)!r}, {str(tmp_path / 'packed')!r}, 24, jobs=1, progress=False)"
+    (tmp_path / "script.py").write_text(f"from padam.data import packing\npacking._CHUNK = 4\n{pack}\n")
+    process = subprocess.Popen([sys.executable, tmp_path / "script.py"], env=os.environ | {"PYTHONPATH": str(ROOT)})
+    states = tmp_path / "packed.partial" / "train-states.npy"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (states.exists() and np.load(states).astype(bool).sum() > 20):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = int(np.load(states).astype(bool).sum())
+    assert 20 < done < 406
+    manifest = _pack(folder, tmp_path / "packed")
+    pixels, labels = _arrays(tmp_path / "packed")
+    assert manifest["parts"]["train"]["count"] == len(pixels) == 406
+    for k, path in enumerate(sorted((folder / "train" / "n01").iterdir())):
+        assert np.array_equal(pixels[k], packing.decode(path, 24)[0]), path
+
+
+def test_classes_can_be_chosen_and_bad_folders_are_refused(folder, tmp_path):
+    manifest = _pack(folder, tmp_path / "one", classes=["n02"])
+    assert (manifest["classes"], manifest["parts"]["train"]["per_class"]) == (["n02"], [3])
+    with pytest.raises(ValueError, match="has no class n07"):
+        packing.scan(folder, ["n02", "n07"])
+    (folder / "val" / "n03").mkdir()
+    with pytest.raises(ValueError, match="classes that train has not: n03"):
+        packing.scan(folder)
+    (folder / "train" / "n03").mkdir()
+    with pytest.raises(ValueError, match="no picture of n03"):
+        packing.scan(folder)
+    with pytest.raises(ValueError, match="has no folder train and no folder val"):
+        packing.scan(tmp_path / "nowhere")
+
+
+def test_without_pillow_nothing_is_called_broken(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(packing.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="pip install pillow"):
+        _pack(folder, tmp_path / "packed")
+    assert not (tmp_path / "packed.partial").exists()
+
+
+def test_a_class_of_broken_pictures_alone_is_an_error_that_names_it(folder, tmp_path):
+    for path in (folder / "val" / "n02").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match="no picture of n02 in val can be decoded"):
+        _pack(folder, tmp_path / "packed")
+    assert not (tmp_path / "packed").exists()
+
+
+def test_the_layout_of_tiny_imagenet(folder, tmp_path):
+    plain = _pack(folder, tmp_path / "plain")
+    lines, images = [], folder / "val" / "images"
+    images.mkdir()
+    for name in ("n01", "n02"):
+        for path in sorted((folder / "val" / name).iterdir()):
+            path.rename(images / f"{name}-{path.name}")
+            lines.append(f"{name}-{path.name}\t{name}\t0\t0\t62\t62")
+        (folder / "val" / name).rmdir()
+    (folder / "val" / "val_annotations.txt").write_text("\n".join(lines) + "\n")
+    for name in ("n01", "n02"):
+        inner = folder / "train" / name / "images"
+        inner.mkdir()
+        for path in list((folder / "train" / name).glob("*.JPEG")):
+            path.rename(inner / path.name)
+        (folder / "train" / name / f"{name}_boxes.txt").write_text("boxes")
+    tiny = _pack(folder, tmp_path / "tiny")
+    assert [tiny["parts"][part]["sha256"] for part in tiny["parts"]] == [
+        plain["parts"][part]["sha256"] for part in plain["parts"]
+    ]
+    assert tiny["ignored"] == ["train/n01/n01_boxes.txt", "train/n02/n02_boxes.txt"]
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"no ImageNet subset in {REAL}")
+def test_the_real_subset(tmp_path):
+    manifest = packing.pack(REAL, tmp_path / "packed", 64, progress=False)
+    assert (len(manifest["classes"]), manifest["parts"]["train"]["count"], manifest["parts"]["val"]["count"]) == (
+        50, 25_000, 2_500,
+    )  # fmt: skip
+    theirs = torchvision.datasets.ImageFolder(REAL / "train")
+    pixels, labels = _arrays(tmp_path / "packed")
+    assert labels.tolist() == theirs.targets
+    for k in range(0, 25_000, 1009):
+        assert np.array_equal(pixels[k].transpose(1, 2, 0), np.asarray(theirs[k][0]))
+    assert set(manifest["parts"]["train"]["converted"].values()) <= {"colours L"}
+    assert manifest["parts"]["train"]["broken"] == {}

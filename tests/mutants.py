@@ -208,6 +208,8 @@ MUTANTS = (
     Mutant("boxes are square", "training/resized.py", "(area / ratio).sqrt()", "(area * ratio).sqrt()", RESIZED, fast=False),
     Mutant("the last box that fits", "training/resized.py", "fits.int().argmax(0)", "fits.int().argmin(0)", RESIZED, fast=False),
     Mutant("boxes are not mirrored", "training/resized.py", "columns.flip(1), columns)", "columns, columns)", RESIZED, fast=False),
+    Mutant("the corner is evaluated", "training/tasks.py", "round((images.shape[-1] - self.resized) / 2)", "0", RESIZED, fast=False),
+    Mutant("the likeliest four", "training/tasks.py", "min(5, logits.shape[1])", "min(4, logits.shape[1])", RESIZED, fast=False),
     Mutant("a false start counts", "records/quantities.py", "if run.milestones and not run.false_start else", "if run.milestones else", CLAIMS, fast=False),
     Mutant("best for last", "tables/cells.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, fast=False),
     # --- models/lstm.py, text in training/tasks.py

@@ -6,7 +6,8 @@ from scipy import stats
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.v2 import functional as vision
 
-from padam.training import resized
+from padam import data
+from padam.training import resized, tasks
 
 
 def _generator(seed=0):
@@ -80,3 +81,55 @@ def test_a_seed_is_a_draw_and_the_global_generator_is_left_alone():
     assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
     assert not torch.equal(one.heights, other.heights)
+
+
+# --- in training
+
+
+def _data(side=12, resized_to=8, flip=True):
+    """Pictures whose labels are their numbers."""
+    images = _pictures(7, side)
+    mean, std = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.25, 0.3])
+    return data.Images((images, torch.arange(7)), (images, torch.arange(7)), mean, std, flip=flip, resized=resized_to)
+
+
+def test_an_epoch_is_torchvisions_transforms_of_what_was_drawn():
+    found = _data()
+    task = tasks.ImageTask(found, 3)
+    batches = list(task.batches(_generator(1), _generator(2)))
+    assert [len(labels) for _, labels in batches] == [3, 3, 1]
+    boxes = resized.draw(7, 12, True, _generator(2))
+    for images, labels in batches:
+        for image, k in zip(images, labels.tolist(), strict=True):
+            top, left, height, width = (int(part[k]) for part in boxes[:4])
+            theirs = vision.resized_crop(found.train[0][k].float(), top, left, height, width, [8, 8], antialias=False)
+            theirs = vision.horizontal_flip(theirs) if boxes.mirrored[k] else theirs
+            theirs = vision.normalize(theirs / 255, found.mean.tolist(), found.std.tolist())
+            assert torch.allclose(image, theirs, atol=1e-3)
+    assert sorted(torch.cat([labels for _, labels in batches]).tolist()) == list(range(7))
+
+
+class Constant(torch.nn.Module):
+    """Gives the same logits to every picture, and keeps what it was shown."""
+
+    def forward(self, images):
+        self.seen = images
+        return torch.arange(7.0).expand(len(images), -1)
+
+
+@pytest.mark.parametrize(("side", "size", "begin"), [(12, 8, 2), (13, 8, 2), (8, 8, 0)])
+def test_the_middle_is_evaluated_and_the_likeliest_five_count(side, size, begin):
+    model, found = Constant(), _data(side, size)
+    rows = tasks.ImageTask(found, 3).evaluate(model)
+    middle = vision.center_crop(found.test[0], [size, size])
+    assert torch.equal(middle, found.test[0][..., begin : begin + size, begin : begin + size])
+    theirs = vision.normalize(middle.float() / 255, found.mean.tolist(), found.std.tolist())
+    assert torch.allclose(model.seen, theirs, atol=1e-5)
+    assert rows["test_error"] == pytest.approx(6 / 7)  # 6 is always the likeliest
+    assert rows["test_error_top5"] == pytest.approx(2 / 7)  # 0 and 1 never are among five
+    assert rows["test_loss"] == pytest.approx((torch.arange(7.0).logsumexp(0) - 3).item())
+    assert set(rows) == {"test_loss", "test_error", "test_error_top5"}
+
+
+def test_without_resizing_there_is_no_top_five():
+    assert "test_error_top5" not in tasks.ImageTask(_data(8, 0), 3).evaluate(Constant())

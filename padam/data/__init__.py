@@ -10,7 +10,9 @@ class Images(NamedTuple):
     """Pictures with labels, each part uint8 (N, 3, H, W) and int64 (N,); mean and std per channel, for [0, 1].
 
     `valid` is what `split` has put aside of the training part, None before. Training shifts each picture by up to
-    `shift` pixels in both directions, black flowing in, and mirrors every other one where `flip` is set.
+    `shift` pixels in both directions, black flowing in, and mirrors every other one where `flip` is set. Where
+    `resized` is not 0, it cuts random boxes instead and resizes them to that side, as ImageNet is trained; then the
+    middle of that side is evaluated, and the five likeliest classes count as well.
     """
 
     train: tuple[torch.Tensor, torch.Tensor]
@@ -20,6 +22,7 @@ class Images(NamedTuple):
     valid: tuple[torch.Tensor, torch.Tensor] | None = None
     shift: int = 0
     flip: bool = False
+    resized: int = 0
 
 
 class Text(NamedTuple):

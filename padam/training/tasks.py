@@ -5,11 +5,11 @@ import math
 import torch
 from torch.nn.functional import cross_entropy
 
-from padam.training import augment
+from padam.training import augment, resized
 
 
 class ImageTask:
-    """Pictures with labels: shuffled batches, cropped and flipped if the data say so; cross-entropy, error.
+    """Pictures with labels: shuffled batches, augmented if the data say so; cross-entropy, error.
 
     All of the data lie on the device as bytes; what is random is drawn on the CPU from the two generators.
     """
@@ -18,9 +18,11 @@ class ImageTask:
 
     def __init__(self, data, batch_size, device="cpu"):
         self.batch_size, self.device = batch_size, torch.device(device)
-        self.shift, self.flip, self.size = data.shift, data.flip, data.train[0].shape[2:]
+        self.shift, self.flip, self.resized = data.shift, data.flip, data.resized
+        self.size = data.train[0].shape[2:]
         self.mean, self.std = (255 * part.view(1, 3, 1, 1).to(device) for part in (data.mean, data.std))
-        self.pictures = augment.padded(data.train[0].to(device), data.shift)
+        pictures = data.train[0].to(device)
+        self.pictures = pictures if self.resized else augment.padded(pictures, data.shift)
         self.labels = data.train[1].to(device)
         self.parts = {"test": data.test, "valid": data.valid} if data.valid else {"test": data.test}
         self.parts = {name: tuple(part.to(device) for part in pair) for name, pair in self.parts.items()}
@@ -35,17 +37,25 @@ class ImageTask:
 
         `order` and `augmentation` are the CPU generators of the shuffle and of the crops.
         """
+        chosen = torch.randperm(len(self.labels), generator=order).to(self.device)
+        look = self._look(augmentation)
+        for some in chosen.split(self.batch_size):
+            yield self._normalised(look(some)), self.labels[some]
+
+    def _look(self, augmentation):
+        """A function that gives some of the pictures as this epoch shows them; what is random is drawn for all now."""
         count = len(self.labels)
-        chosen = torch.randperm(count, generator=order).to(self.device)
+        if self.resized:
+            boxes = resized.draw(count, self.size[0], self.flip, augmentation)
+            boxes = resized.Boxes(*(part.to(self.device) for part in boxes))
+            return lambda some: resized.crop(
+                self.pictures[some], resized.Boxes(*(part[some] for part in boxes)), self.resized
+            )
         if self.shift or self.flip:
             shifts = augment.draw(count, self.shift, self.flip, augmentation)
             shifts = augment.Shifts(*(part.to(self.device) for part in shifts))
-        for some in chosen.split(self.batch_size):
-            if self.shift or self.flip:
-                images = augment.crop(self.pictures, some, shifts, self.size)
-            else:
-                images = self.pictures[some].permute(0, 3, 1, 2)
-            yield self._normalised(images), self.labels[some]
+            return lambda some: augment.crop(self.pictures, some, shifts, self.size)
+        return lambda some: self.pictures[some].permute(0, 3, 1, 2)
 
     def loss(self, model, batch):
         """(mean loss, how many examples, how many errors) of a batch; the loss carries the graph."""
@@ -54,18 +64,33 @@ class ImageTask:
         return cross_entropy(logits, labels), len(labels), (logits.detach().argmax(1) != labels).sum()
 
     def evaluate(self, model):
-        """test_loss (nats) and test_error (a fraction) over the whole test set, and of what is held out as valid_."""
+        """test_loss (nats) and test_error (a fraction) over the whole test set, and of what is held out as valid_.
+
+        With `resized`, test_error_top5 as well: the share of pictures whose class is not among the likeliest five.
+        """
         found = {}
         for name, (images, labels) in self.parts.items():
-            totals = torch.zeros(2, dtype=torch.float64, device=self.device)
+            totals = torch.zeros(2 + bool(self.resized), dtype=torch.float64, device=self.device)
             step = 250 if self.device.type == "cpu" else 2000  # 250 stay in a core's cache
             for some, answers in zip(images.split(step), labels.split(step), strict=True):
-                logits = model(self._normalised(some)).float()
+                logits = model(self._normalised(self._middle(some))).float()
                 losses = cross_entropy(logits, answers, reduction="sum")
-                totals += torch.stack((losses.double(), (logits.argmax(1) != answers).sum().double()))
-            loss, error = (totals / len(labels)).tolist()
-            found |= {f"{name}_loss": loss, f"{name}_error": error}
+                wrong = [(logits.argmax(1) != answers).sum()]
+                if self.resized:
+                    five = logits.topk(min(5, logits.shape[1])).indices
+                    wrong.append((five != answers[:, None]).all(1).sum())
+                totals += torch.stack((losses.double(), *(count.double() for count in wrong)))
+            means = (totals / len(labels)).tolist()
+            keys = (f"{name}_loss", f"{name}_error", f"{name}_error_top5")
+            found |= dict(zip(keys, means, strict=False))
         return found
+
+    def _middle(self, images):
+        """What is evaluated of pictures (N, 3, S, S): the middle square of side `resized`, if that is not 0."""
+        if not self.resized:
+            return images
+        begin = round((images.shape[-1] - self.resized) / 2)
+        return images[..., begin : begin + self.resized, begin : begin + self.resized]
 
 
 class TextTask:

@@ -1,5 +1,6 @@
 """Folders of pictures into arrays: the same labels and pixels as torchvision's, every fault named, nothing lost."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import torchvision
 from PIL import Image
 
-from padam.data import packing
+from padam import data
+from padam.data import imagenet, packing
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL = Path(os.environ.get("PADAM_DATA") or ROOT / "data") / "imagenet-subset"
@@ -244,6 +247,112 @@ def test_the_layout_of_tiny_imagenet(folder, tmp_path):
         plain["parts"][part]["sha256"] for part in plain["parts"]
     ]
     assert tiny["ignored"] == ["train/n01/n01_boxes.txt", "train/n02/n02_boxes.txt"]
+
+
+# --- as a data set
+
+
+@pytest.fixture
+def subset(folder, tmp_path):
+    """The folder in its place under a root of data sets."""
+    folder.rename(tmp_path / "imagenet-subset")
+    return tmp_path
+
+
+def test_a_folder_of_pictures_is_packed_once_and_read(subset, monkeypatch):
+    images = data.load("imagenet-subset", subset)
+    assert images.train[0].shape == (6, 3, 64, 64)
+    assert images.train[0].dtype == torch.uint8
+    assert images.train[1].tolist() == [0, 0, 0, 1, 1, 1]
+    assert images.test[1].tolist() == [0, 0, 1, 1]
+    assert (images.resized, images.flip, images.shift, images.valid) == (64, True, 0, None)
+    first = packing.decode(subset / "imagenet-subset" / "train" / "n01" / "0.JPEG", 64)[0]
+    assert np.array_equal(images.train[0][0].numpy(), first)
+    monkeypatch.setattr(packing, "pack", lambda *given, **more: pytest.fail("packed again"))
+    assert torch.equal(data.load("imagenet-subset", subset).train[0], images.train[0])
+
+
+def test_writing_into_the_tensors_leaves_the_files_alone(subset):
+    data.load("imagenet-subset", subset).train[0].zero_()
+    assert data.load("imagenet-subset", subset).train[0].any()
+
+
+def test_what_is_not_there_or_not_whole_says_what_to_do(subset, monkeypatch):
+    with pytest.raises(FileNotFoundError, match=r"nothing is packed there. python data_scripts/imagenet.py --help"):
+        data.load("imagenet", subset)
+    with pytest.raises(FileNotFoundError, match="imagenet-subset is not in"):
+        data.load("imagenet-subset", subset / "nowhere")
+    with monkeypatch.context() as patch:
+        patch.setattr(imagenet.os, "access", lambda path, how: False)
+        with pytest.raises(FileNotFoundError, match="nothing can be written beside them"):
+            data.load("imagenet-subset", subset)
+    data.load("imagenet-subset", subset)
+    packed = subset / "imagenet-subset" / "packed-64"
+    whole = (packed / "train-pixels.npy").read_bytes()
+    (packed / "train-pixels.npy").write_bytes(whole[:-1000])
+    with pytest.raises(ValueError, match="cannot be read .* pack again"):
+        data.load("imagenet-subset", subset)
+    (packed / "train-pixels.npy").write_bytes(whole)
+    np.save(packed / "val-labels.npy", np.zeros(3, dtype=np.int64))
+    with pytest.raises(ValueError, match="3 labels to val on, and its manifest says 4 pictures"):
+        data.load("imagenet-subset", subset)
+
+
+@pytest.mark.parametrize(("side", "shown"), [(64, 64), (200, 200), (256, 224), (512, 448)])
+def test_of_large_pictures_seven_eighths_are_shown(side, shown, folder, tmp_path):
+    packing.pack(folder, tmp_path / "imagenet" / f"packed-{side}", side, jobs=1, progress=False)
+    images = data.load("imagenet", tmp_path)
+    assert (images.train[0].shape[-1], images.resized) == (side, shown)
+    packing.pack(folder, tmp_path / "imagenet" / "packed-8", 8, jobs=1, progress=False)
+    with pytest.raises(ValueError, match=f"packed-{side}, packed-8; keep one|packed-8, packed-{side}; keep one"):
+        data.load("imagenet", tmp_path)
+
+
+# --- the script
+
+_spec = importlib.util.spec_from_file_location("imagenet_script", ROOT / "data_scripts" / "imagenet.py")
+script = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(script)
+
+
+def test_the_script_packs_and_tells_what_it_found(folder, tmp_path, capsys):
+    _spoil(folder)
+    script.main(["--imagenet", str(folder), "--root", str(tmp_path / "d"), "--size", "24", "--jobs", "1"])
+    said = capsys.readouterr().out
+    assert "train: 11 pictures of 2 classes, 5 of them converted; 6 broken and left out" in said
+    assert "train/n01/a-empty.JPEG: UnidentifiedImageError" in said
+    assert "1 files are no pictures" in said
+    assert data.load("imagenet-subset", tmp_path / "d").train[0].shape == (11, 3, 24, 24)
+
+
+def test_the_script_takes_some_classes(folder, tmp_path, capsys):
+    names = tmp_path / "names.txt"
+    names.write_text("n02\n")
+    for asked, expected in (("1", ["n01"]), (str(names), ["n02"])):
+        target = tmp_path / f"root-{expected[0]}"
+        script.main(
+            ["--imagenet", str(folder), "--root", str(target), "--classes", asked, "--size", "8", "--jobs", "1"]
+        )
+        manifest = json.loads((target / "imagenet-subset" / "packed-8" / "manifest.json").read_text())
+        assert manifest["classes"] == expected
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--classes", "3"], "has 2 classes"), (["--classes", "nosuch.txt"], "neither a number nor a file"),
+    (["--classes", "0"], "has 2 classes"),
+])  # fmt: skip
+def test_the_script_says_what_is_wrong(arguments, message, folder, tmp_path):
+    with pytest.raises(SystemExit, match=message):
+        script.main(["--imagenet", str(folder), "--root", str(tmp_path / "d"), *arguments])
+    with pytest.raises(SystemExit, match="has no folder train"):
+        script.main(["--imagenet", str(tmp_path), "--root", str(tmp_path / "d")])
+    assert not (tmp_path / "d").exists()
+
+
+def test_imagenette_that_was_not_unpacked_whole_is_refused(tmp_path):
+    (tmp_path / "imagenette2-320" / "train").mkdir(parents=True)
+    with pytest.raises(SystemExit, match="holds 0 pictures of 9469: it was not unpacked whole"):
+        script.main(["--imagenette", "--root", str(tmp_path)])
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"no ImageNet subset in {REAL}")

@@ -50,18 +50,19 @@ def load(name, root=None):
             root/cifar-10-batches-py and root/cifar-100-python; `data_scripts/cifar.py` downloads them.
             "ptb": the Penn Treebank in Mikolov's preparation, 929,589 tokens to train, 73,760 to validate and 82,430 to
             test, 10,000 words, out of root/ptb; `data_scripts/ptb.py` downloads it.
+            "imagenet", "imagenet-subset": pictures as `data_scripts/imagenet.py` packed them; the latter also out of a
+            folder root/imagenet-subset/{train,val}/CLASS/*.JPEG, at 64 pixels.
         root: folder of the data sets that are downloaded; default the environment's PADAM_DATA, else "data".
 
     Returns `Images` or `Text`. Raises ValueError for an unknown name and for a file that is not the official one,
     FileNotFoundError for files that are not there, ModuleNotFoundError where the package of the digits is missing.
     """
-    from padam.data import cifar, embedded, ptb
+    from padam.data import cifar, embedded, imagenet, ptb
 
     root = root or os.environ.get("PADAM_DATA") or "data"
     loaders = {"mnist5k": embedded.mnist5k, "pydoc": embedded.pydoc, "ptb": ptb.load}
     loaders |= dict.fromkeys(("cifar10", "cifar100"), lambda root: cifar.load(name, root))
-    if name in ("imagenet", "imagenet-subset"):
-        raise ValueError(f"{name} cannot be read yet; the quick profile of its recipes runs without it.")
+    loaders |= dict.fromkeys(imagenet.NAMES, lambda root: imagenet.load(name, root))
     if name not in loaders:
         raise ValueError(f"no data set is called {name!r}; there are {', '.join(loaders)}.")
     return loaders[name](root)

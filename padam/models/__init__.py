@@ -43,7 +43,10 @@ def build(model, classes=10, size=32, *, vocabulary=None, regularisation=None, s
     if text and vocabulary is None:
         raise ValueError(f"{model} is a network for text, so vocabulary= must say how many words it knows.")
     if image and not image["kind"].startswith("convnet") and not 17 <= size <= 32:
-        raise ValueError(f"{model} is made for pictures of 32 pixels (17 at least), not of {size}.")
+        raise ValueError(
+            f"{model} is made for pictures of 32 pixels (17 at least), not of {size}; networks for "
+            "larger ones are not built yet."
+        )
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)

@@ -52,7 +52,7 @@ def _classes(asked, folder):
     if asked is None:
         return None
     if asked.isdigit():
-        there = packing.scan(folder).classes
+        there = packing.class_names(folder)
         if not 0 < int(asked) <= len(there):
             raise ValueError(f"--classes {asked}: {folder} has {len(there)} classes.")
         return there[: int(asked)]
@@ -92,9 +92,8 @@ def main(argv=None):
     try:
         folder = _imagenette(asked.root) if asked.imagenette else asked.imagenet
         classes = _classes(asked.classes, folder)
-        whole = classes is None and not asked.imagenette and len(packing.scan(folder).classes) == 1000
+        whole = classes is None and not asked.imagenette and len(packing.class_names(folder)) == 1000
         target = asked.root / ("imagenet" if whole else "imagenet-subset") / f"packed-{asked.size}"
-        asked.root.mkdir(parents=True, exist_ok=True)
         manifest = packing.pack(folder, target, asked.size, classes=classes, jobs=asked.jobs)
     except (ValueError, OSError, RuntimeError, ModuleNotFoundError) as error:
         sys.exit(f"Error: {error}")

@@ -37,6 +37,12 @@ class Source(NamedTuple):
     ignored: tuple
 
 
+def class_names(folder):
+    """The classes of a folder {train,val}/CLASS, in their order, without looking at their pictures."""
+    train = Path(folder) / "train"
+    return tuple(sorted(each.name for each in train.iterdir() if each.is_dir())) if train.is_dir() else ()
+
+
 def scan(folder, classes=None):
     """The `Source` of a folder {train,val}/CLASS/*.JPEG; pictures may lie deeper in the folder of a class.
 

@@ -257,6 +257,10 @@ def test_each_rate_of_the_texts_is_a_recipes_and_is_held_without_decay(monkeypat
         train=text.train.repeat(5)[:240_000], valid=text.valid[:500], test=text.test[:500]
     )
     monkeypatch.setattr(text_rates.datasets, "load", lambda name, root: few)
+    get = text_rates.recipes.get
+    monkeypatch.setattr(
+        text_rates.recipes, "get", lambda id, profile: dataclasses.replace(get(id, profile), milestones=(1,))
+    )
     built, build = [], text_rates.build
     monkeypatch.setattr(text_rates, "build", lambda recipe, *rest: built.append(recipe) or build(recipe, *rest))
     monkeypatch.setattr(text_rates, "trained", lambda model, data, *rest, **options: trained(

@@ -10,6 +10,7 @@ from a run.
 import functools
 import math
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import NamedTuple
 
 from padam.records import evidence, statistics
@@ -106,7 +107,7 @@ def compare(less, row, runs, cell):
         return None
     differences = [_minus(ones[seed][0], others[seed][0]) for seed in seeds]
     one, other = ones[seeds[0]][1], others[seeds[0]][1]
-    mean, count, how = sum(differences) / len(differences), len(seeds), "paired seeds"
+    mean, count, how = fmean(differences), len(seeds), "paired seeds"
     if one.source == "paper":
         half, how = 0.0, "as printed"
     elif one.sd is not None and other.sd is not None:
@@ -220,12 +221,8 @@ class Wider(Claim):
                               ranges[0].how, partly)]}  # fmt: skip
 
     def _range(self, row, names, runs, cell):
-        means = {name: _mean([value for value, _ in _values(self.quantity, row[name]).values()]) for name in names}
+        means = {name: fmean(value for value, _ in _values(self.quantity, row[name]).values()) for name in names}
         return compare(Less(self.quantity, max(means, key=means.get), min(means, key=means.get)), row, runs, cell)
-
-
-def _mean(values):
-    return sum(values) / len(values)
 
 
 def verdict(judged):

@@ -372,11 +372,13 @@ def test_two_processes_do_not_train_one_run_and_ctrl_c_waits_for_the_epoch(train
     words = ("train", ID, "--out", tmp_path, *CPU)
     process = start(*words)
     assert LINE.match(process.until("epoch 1 of 4")).groups() == (LABEL, "1", "4")
+    os.kill(process.pid, signal.SIGSTOP)  # so that it is still at it when it is asked
     busy = _call(*words)
     assert busy.exit_code == 4
     assert f"another process (process {process.pid}) is training the run" in _error(busy)
     assert re.search(r"ptb/lstm2 +epoch \d/4\* +-", _call("status", "--seeds", "1", "--out", tmp_path).stdout)
     assert "is running, past epoch" in _call(*words, "--plan").stdout
+    os.kill(process.pid, signal.SIGCONT)
     process.send(signal.SIGINT)
     process.until(f"{LABEL}: finishing this epoch, then stopping. Once more to stop now.")
     status, out, said = process.end()

@@ -51,7 +51,7 @@ def load(name, root=None):
             "ptb": the Penn Treebank in Mikolov's preparation, 929,589 tokens to train, 73,760 to validate and 82,430 to
             test, 10,000 words, out of root/ptb; `data_scripts/ptb.py` downloads it.
             "imagenet", "imagenet-subset": pictures as `data_scripts/imagenet.py` packed them; the latter also out of a
-            folder root/imagenet-subset/{train,val}/CLASS/*.JPEG, at 64 pixels.
+            folder of JPEG files, root/imagenet-subset/{train,val}/CLASS, at 64 pixels.
         root: folder of the data sets that are downloaded; default the environment's PADAM_DATA, else "data".
 
     Returns `Images` or `Text`. Raises ValueError for an unknown name and for a file that is not the official one,

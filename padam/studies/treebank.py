@@ -7,7 +7,7 @@ from padam import models, optim
 from padam.recipes.section5 import AWD_LSTM
 from padam.studies.study import Study, columns, trained
 
-_EPOCHS, _MILESTONES, _BATCH, _RATE = 12, (6, 9), 20, 3e-3
+_READ, _BATCH = 2_400_000, 20  # words read in a run, over all its epochs; texts read at a time
 
 
 def settings_of(strength):
@@ -24,9 +24,12 @@ def measure(setting, data, folder):
     name = f"lstm2-h{setting['hidden']}"
     torch.manual_seed(setting["seed"])
     model = models.build(name, vocabulary=len(text.vocabulary), regularisation=regularisation)
+    optimizer = optim.build("adam", model.parameters(), lr=setting["lr"], weight_decay=1.2e-6)
+    epochs = _READ // setting["words"]
     rows = trained(
-        model, text, optim.build("adam", model.parameters(), lr=_RATE, weight_decay=1.2e-6), _observe, folder,
-        epochs=_EPOCHS, batch_size=_BATCH, milestones=_MILESTONES, gamma=0.1, seed=setting["seed"], text=chosen,
+        model, text, optimizer, _observe, folder,
+        epochs=epochs, batch_size=_BATCH, milestones=(epochs // 2, epochs * 3 // 4), gamma=0.1, seed=setting["seed"],
+        text=chosen,
     )  # fmt: skip
     return columns(rows) | {"parameters": sum(weights.numel() for weights in model.parameters())}
 
@@ -37,17 +40,18 @@ def _observe(trainer, row, before):
 
 TREEBANK = Study(
     name="treebank",
-    question="Which width, length of text and dropout make a miniature of the Penn Treebank experiment?",
+    question="Which width, length of text, dropout and rate make a miniature of the Penn Treebank experiment?",
     fixed={
-        "dataset": "ptb", "model": "lstm2-hN", "optimizer": "adam", "lr": _RATE, "weight_decay": 1.2e-6,
-        "batch_size": _BATCH, "epochs": _EPOCHS, "milestones": list(_MILESTONES),
+        "dataset": "ptb", "model": "lstm2-hN", "optimizer": "adam", "weight_decay": 1.2e-6, "batch_size": _BATCH,
+        "words read": f"{_READ:,} in all, so 12 epochs of 200,000 and 24 of 100,000",
+        "milestones": "the rate is divided by 10 after a half and after three quarters of the epochs",
         "strength": "AWD-LSTM's dropouts and penalties times this",
     },
     settings=tuple(
-        {"hidden": hidden, "words": words, "strength": strength, "seed": 0}
-        for hidden, words, strength in (
-            (200, 200_000, 0.0), (200, 200_000, 0.5), (200, 200_000, 1.0), (128, 200_000, 0.0), (128, 200_000, 0.5),
-            (200, 400_000, 0.0), (200, 400_000, 0.5), (400, 200_000, 0.5),
+        {"hidden": hidden, "words": words, "strength": strength, "lr": lr, "seed": 0}
+        for hidden, words, strength, lr in (
+            (200, 200_000, 0.5, 3e-3), (200, 200_000, 0.25, 3e-3), (200, 100_000, 0.5, 3e-3), (128, 200_000, 0.5, 3e-3),
+            (200, 200_000, 0.5, 1e-3), (200, 100_000, 0.25, 3e-3), (200, 200_000, 0.0, 3e-3), (200, 200_000, 1.0, 3e-3),
         )
     ),
     measure=measure,

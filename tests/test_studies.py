@@ -220,11 +220,11 @@ def test_the_committed_records_are_those_of_the_studies(path):
 def test_the_miniatures_of_the_treebank_are_cut_narrow_and_regularised_as_they_say(monkeypatch):
     text, build, seen = datasets.load("pydoc"), models.build, []
     monkeypatch.setattr(treebank.datasets, "load", lambda name, root: text)
-    monkeypatch.setattr(treebank, "_EPOCHS", 1)
+    monkeypatch.setattr(treebank, "_READ", 8000)
     monkeypatch.setattr(
         treebank.models, "build", lambda name, **given: seen.append((name, given)) or build(name, **given)
     )
-    setting = {"hidden": 16, "words": 4000, "strength": 0.5, "seed": 0}
+    setting = {"hidden": 16, "words": 2000, "strength": 0.5, "lr": 0.02, "seed": 0}
     found = treebank.measure(setting, None, None)
     ((name, given),) = seen
     assert name == "lstm2-h16"
@@ -241,13 +241,14 @@ def test_the_miniatures_of_the_treebank_are_cut_narrow_and_regularised_as_they_s
     assert treebank.settings_of(0.5) == pytest.approx(half | {"bptt": 70, "varied": True, "clip": 0.25})
     assert found["parameters"] == sum(w.numel() for w in build(name, vocabulary=1000).parameters())
     assert {key: len(values) for key, values in found.items() if key != "parameters"} == dict.fromkeys(
-        ("lr", "train_loss", "valid_loss", "test_loss", "seconds", "diverged"), 1
+        ("lr", "train_loss", "valid_loss", "test_loss", "seconds", "diverged"), 4
     )
+    assert found["lr"] == pytest.approx([0.02, 0.02, 0.002, 0.0002])
     again = treebank.measure(setting, None, None)
     assert (
         again["valid_loss"]
         == found["valid_loss"]
-        != treebank.measure(setting | {"words": 2000}, None, None)["valid_loss"]
+        != treebank.measure(setting | {"words": 1900}, None, None)["valid_loss"]
     )
 
 

@@ -238,7 +238,7 @@ def test_the_miniatures_of_the_treebank_are_cut_narrow_and_regularised_as_they_s
         "temporal": 0.5,
     }
     assert given["regularisation"]._asdict() == pytest.approx(half)
-    assert treebank.settings_of(0.5) == pytest.approx(half | {"bptt": 70, "varied": True, "clip": 0.25})
+    assert treebank.softened(0.5) == pytest.approx(half | {"bptt": 70, "varied": True, "clip": 0.25})
     assert found["parameters"] == sum(w.numel() for w in build(name, vocabulary=1000).parameters())
     assert {key: len(values) for key, values in found.items() if key != "parameters"} == dict.fromkeys(
         ("lr", "train_loss", "valid_loss", "test_loss", "seconds", "diverged"), 4

@@ -4,22 +4,16 @@ import torch
 
 from padam import data as datasets
 from padam import models, optim
-from padam.recipes.section5 import AWD_LSTM
+from padam.recipes.section5 import softened
 from padam.studies.study import Study, columns, trained
 
 _READ, _BATCH = 2_400_000, 20  # words read in a run, over all its epochs; texts read at a time
 
 
-def settings_of(strength):
-    """AWD-LSTM's text settings with its dropouts and penalties times `strength`."""
-    kept = {key: AWD_LSTM[key] for key in ("bptt", "varied", "clip")}
-    return kept | {key: strength * AWD_LSTM[key] for key in models.Regularisation._fields}
-
-
 def measure(setting, data, folder):
     """Train a narrow two-layer LSTM with Adam on the beginning of the text; losses by epoch, in nats a word."""
     text = datasets.split(datasets.load("ptb", data), setting["words"])
-    chosen = settings_of(setting["strength"])
+    chosen = softened(setting["strength"])
     regularisation = models.Regularisation(**{key: chosen[key] for key in models.Regularisation._fields})
     name = f"lstm2-h{setting['hidden']}"
     torch.manual_seed(setting["seed"])

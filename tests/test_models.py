@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from padam import models
+from padam.models import resnet
 
 NETWORKS = ("vgg16", "resnet18", "wrn16-4")
 
@@ -283,3 +284,18 @@ def test_an_outline_lists_every_layer_and_every_parameter(name, counts):
     assert not any(module._forward_hooks for module in model.modules())
     assert (layers[0].channels, layers[0].size) == (64, 32)
     assert layers[-1][1:] == ("linear", 10, 1, model.classifier.weight.numel() + 10)
+
+
+@pytest.mark.parametrize("inputs", [4, 7, 8, 16])
+def test_a_strided_convolution_of_one_pixel_is_torchs_and_stays_within_its_memory(inputs):
+    """Laid out as pictures are it is compared with the usual layout; past its memory, torch 2.15 ends the process."""
+    torch.manual_seed(0)
+    ours, theirs = resnet.Pointwise(inputs, 8, 2), torch.nn.Conv2d(inputs, 8, 1, 2, bias=False)
+    theirs.load_state_dict(ours.state_dict())
+    pictures = torch.randn(32, inputs, 28, 28)
+    for _ in range(10):
+        last, plain = ours(pictures.to(memory_format=torch.channels_last)), theirs(pictures)
+        assert torch.allclose(last, plain, atol=1e-6)
+        last.square().sum().backward()
+        plain.square().sum().backward()
+    assert torch.allclose(ours.weight.grad, theirs.weight.grad, rtol=1e-4)

@@ -271,8 +271,8 @@ def test_each_rate_of_the_texts_is_a_recipes_and_is_held_without_decay(monkeypat
     found = [text_rates.measure(setting, None, None) for setting in settings]
     base = built[1].hyper["lr"]
     assert [recipe.hyper["lr"] / base for recipe in built] == pytest.approx([0.33, 1, 3, 10])
-    assert [run["lr"] for run in found] == [[recipe.hyper["lr"]] * 2 for recipe in built]
-    assert all(len(run["valid_loss"]) == 2 for run in found)
+    assert [run["lr"] for run in found] == [[recipe.hyper["lr"]] * 4 for recipe in built]
+    assert all(len(run["valid_loss"]) == 4 for run in found)
     assert text_rates.measure(settings[0], None, None)["valid_loss"] == found[0]["valid_loss"]
 
 

@@ -3,11 +3,27 @@
 import math
 
 from torch import nn
-from torch.nn.functional import relu
+from torch.nn.functional import conv2d, relu
 
 
-def _convolution(inputs, outputs, stride=1, size=3):
-    return nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, bias=False)
+def _convolution(inputs, outputs, stride=1):
+    return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+
+
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution without bias, which for under 8 channels leaves pixels out itself where it has a stride.
+
+    torch 2.15's own writes past the end of its memory there: on CPUs without AVX-512, backward, channels_last.
+    """
+
+    def __init__(self, inputs, outputs, stride):
+        super().__init__(inputs, outputs, 1, stride=stride, bias=False)
+
+    def forward(self, x):
+        """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
+        if self.in_channels >= 8:
+            return super().forward(x)
+        return conv2d(x[:, :, :: self.stride[0], :: self.stride[1]], self.weight)
 
 
 class Block(nn.Module):
@@ -19,7 +35,7 @@ class Block(nn.Module):
         self.conv2, self.bn2 = _convolution(outputs, outputs), nn.BatchNorm2d(outputs)
         self.shortcut = nn.Sequential()
         if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(_convolution(inputs, outputs, stride, size=1), nn.BatchNorm2d(outputs))
+            self.shortcut = nn.Sequential(Pointwise(inputs, outputs, stride), nn.BatchNorm2d(outputs))
 
     def forward(self, x):
         """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""

@@ -290,7 +290,8 @@ def test_an_outline_lists_every_layer_and_every_parameter(name, counts):
 def test_a_strided_convolution_of_one_pixel_is_torchs_and_stays_within_its_memory(inputs):
     """Laid out as pictures are it is compared with the usual layout; past its memory, torch 2.15 ends the process."""
     torch.manual_seed(0)
-    ours, theirs = resnet.Pointwise(inputs, 8, 2), torch.nn.Conv2d(inputs, 8, 1, 2, bias=False)
+    ours, theirs = resnet.Block(inputs, 8, 2).shortcut[0], nn.Conv2d(inputs, 8, 1, 2, bias=False)
+    assert (type(ours) is nn.Conv2d) == (inputs >= 8)
     theirs.load_state_dict(ours.state_dict())
     pictures = torch.randn(32, inputs, 28, 28)
     for _ in range(10):

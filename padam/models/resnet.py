@@ -11,18 +11,14 @@ def _convolution(inputs, outputs, stride=1):
 
 
 class Pointwise(nn.Conv2d):
-    """A 1x1 convolution without bias, which for under 8 channels leaves pixels out itself where it has a stride.
+    """A 1x1 convolution without bias that leaves pixels out itself where it has a stride.
 
-    torch 2.15's own writes past the end of its memory there: on CPUs without AVX-512, backward, channels_last.
+    For under 8 channels: there torch 2.15's own writes past the end of its memory in the backward pass, on CPUs
+    without AVX-512, if the pictures are channels_last.
     """
-
-    def __init__(self, inputs, outputs, stride):
-        super().__init__(inputs, outputs, 1, stride=stride, bias=False)
 
     def forward(self, x):
         """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
-        if self.in_channels >= 8:
-            return super().forward(x)
         return conv2d(x[:, :, :: self.stride[0], :: self.stride[1]], self.weight)
 
 
@@ -35,7 +31,10 @@ class Block(nn.Module):
         self.conv2, self.bn2 = _convolution(outputs, outputs), nn.BatchNorm2d(outputs)
         self.shortcut = nn.Sequential()
         if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(Pointwise(inputs, outputs, stride), nn.BatchNorm2d(outputs))
+            convolution = Pointwise if inputs < 8 else nn.Conv2d
+            self.shortcut = nn.Sequential(
+                convolution(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+            )
 
     def forward(self, x):
         """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""

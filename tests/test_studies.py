@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from padam import data as datasets
-from padam import models, optim, records, studies
+from padam import models, optim, recipes, records, studies
 from padam.studies import moments, rates, text_dial, text_rates, tolerance, treebank
 from padam.studies.study import columns, halved, movement, trained, weights
 from padam.training import Stopped
@@ -250,6 +250,22 @@ def test_the_miniatures_of_the_treebank_are_cut_narrow_and_regularised_as_they_s
         == found["valid_loss"]
         != treebank.measure(setting | {"words": 1900}, None, None)["valid_loss"]
     )
+
+
+def test_the_miniature_of_the_treebank_is_the_setting_that_its_study_speaks_for():
+    small = recipes.get("ptb/lstm2/adam", "small")
+    ends = [(run["setting"], run["result"]) for run in studies.read("treebank")["runs"]]
+    fitted = [  # training perplexity well below the held out one
+        (chosen, result)
+        for chosen, result in ends
+        if result["valid_loss"][-1] - result["train_loss"][-1] > math.log(1.5)
+    ]
+    chosen, best = min(fitted, key=lambda end: end[1]["valid_loss"][-1])
+    decayed = best["lr"].index(best["lr"][-1])
+    assert abs(best["valid_loss"][decayed] - best["valid_loss"][-1]) < 0.01  # flat after the decays
+    assert (small.model, small.train_size) == (f"lstm2-h{chosen['hidden']}", chosen["words"])
+    assert small.text == treebank.softened(chosen["strength"])
+    assert (small.epochs, small.batch_size) == (len(best["lr"]), 20)
 
 
 def test_each_rate_of_the_texts_is_a_recipes_and_is_held_without_decay(monkeypatch):

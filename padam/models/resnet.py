@@ -11,7 +11,7 @@ def _convolution(inputs, outputs, stride=1):
 
 
 class Pointwise(nn.Conv2d):
-    """A 1x1 convolution without bias that leaves pixels out itself where it has a stride.
+    """A 1x1 convolution that leaves pixels out itself where it has a stride.
 
     For under 8 channels: there torch 2.15's own writes past the end of its memory in the backward pass, on CPUs
     without AVX-512, if the pictures are channels_last.
@@ -19,7 +19,7 @@ class Pointwise(nn.Conv2d):
 
     def forward(self, x):
         """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
-        return conv2d(x[:, :, :: self.stride[0], :: self.stride[1]], self.weight)
+        return conv2d(x[:, :, :: self.stride[0], :: self.stride[1]], self.weight, self.bias)
 
 
 class Block(nn.Module):

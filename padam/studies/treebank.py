@@ -49,5 +49,5 @@ TREEBANK = Study(
         )
     ),
     measure=measure,
-    minutes=75,
+    minutes=100,
 )  # fmt: skip

@@ -223,7 +223,8 @@ def bench_train(
 @app.command()
 def study(
     name: Annotated[str, typer.Argument(
-        metavar="NAME", help="tolerance, rates, moments, treebank, text-rates, text-dial; --plan describes each.",
+        metavar="NAME",
+        help="tolerance, rates, moments, treebank, text-rates, text-dial, text-decay; --plan describes each.",
     )],
     out: Annotated[Path | None, typer.Option(help="Folder of the record; default padam/records/studies.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes at a time, each with one thread.")] = 1,

@@ -14,7 +14,7 @@ import torch
 
 from padam import data as datasets
 from padam import models, optim, recipes, records, studies
-from padam.studies import moments, rates, text_dial, text_rates, tolerance, treebank
+from padam.studies import moments, rates, text_decay, text_dial, text_rates, tolerance, treebank
 from padam.studies.study import columns, halved, movement, trained, weights
 from padam.training import Stopped
 
@@ -294,7 +294,7 @@ def test_each_rate_of_the_texts_is_a_recipes_and_is_held_without_decay(monkeypat
 
 def test_the_dial_on_text_gives_each_exponent_the_same_effective_rate(monkeypatch):
     text = datasets.load("pydoc")
-    few = text._replace(train=text.train[:2000], valid=text.valid[:500], test=text.test[:500])
+    few = text._replace(train=text.train[:2000], valid=text.valid[:500], test=text.test[:2500])
     monkeypatch.setattr(text_dial.datasets, "load", lambda name: few)
     monkeypatch.setattr(text_dial, "_EPOCHS", 1)
     build, built, grouped = optim.build, [], []
@@ -316,6 +316,32 @@ def test_the_dial_on_text_gives_each_exponent_the_same_effective_rate(monkeypatc
     assert [len(group["params"]) for group in grouped[0]] == [2, 8]  # embedding and bias; two layers of four
     for given in built[1:]:
         assert given["lr"] / text_dial.TYPICAL ** given["p"] == pytest.approx(30)
+
+
+def test_the_decay_on_text_reaches_the_optimizer_it_is_of(monkeypatch):
+    text = datasets.load("pydoc")
+    few = text._replace(train=text.train[:2000], valid=text.valid[:500], test=text.test[:2500])
+    monkeypatch.setattr(text_decay.datasets, "load", lambda name: few)
+    monkeypatch.setattr(text_decay, "_EPOCHS", 1)
+    build, built = optim.build, []
+    monkeypatch.setattr(
+        text_decay.optim,
+        "build",
+        lambda name, *rest, **given: built.append((name, given)) or build(name, *rest, **given),
+    )
+    settings = [run for run in studies.STUDIES["text-decay"].settings if run["seed"] == 0]
+    assert len(settings) == len({tuple(run.values()) for run in settings})
+    others = [run for run in settings if run["optimizer"] in ("sgdm", "padam")]
+    wanted = [next(run for run in settings if run["decay"] == 1e-4), *others[::2]]
+    small, large = (text_decay.measure(wanted[0] | {"decay": decay, "lr": 1e-2}, None, None) for decay in (0.0, 0.1))
+    assert large["weights"][0] < 0.8 * small["weights"][0]  # Adam makes steps of a penalty, however small
+    assert 0 < small["change"][0] < small["size"][0] < 1
+    for run in wanted[1:]:
+        text_decay.measure(run, None, None)
+    assert [name for name, _ in built] == ["adam", "adam", "sgdm", "padam"]
+    assert [given["weight_decay"] for _, given in built] == [0.0, 0.1, 0.0, 0.0]
+    assert built[2][1]["momentum"] == 0.9
+    assert built[3][1]["p"] == 0.2
 
 
 def test_the_look_inside_a_run_does_not_change_it():

@@ -142,6 +142,37 @@ def test_the_full_networks_have_the_parameters_of_their_papers(name, millions):
     assert sum(weights.numel() for weights in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
 
 
+def test_what_the_layers_do_is_read_off_word_by_word():
+    network, tokens = _network(hidden=0.5, inputs=0.5), _tokens()
+    network.train()
+    seen = models.activity(network, tokens)
+    assert network.training
+    network.eval()
+    x = network.embedding(tokens)
+    for layer, activity in zip(network.layers, seen, strict=True):
+        outputs, state = [], None
+        for word in x:
+            h, state = layer(word[None], state)
+            outputs.append(h[0])
+        x = torch.stack(outputs)
+        assert activity.size == pytest.approx(x.abs().mean().item(), rel=1e-5)
+        mean = x.mean(0)
+        deviation = ((x - mean).square().sum(0) / (len(x) - 1)).sqrt()  # over the words, of each unit and column
+        assert activity.change == pytest.approx(deviation.mean().item(), rel=1e-5)
+        assert activity.cell == pytest.approx(state[1].abs().mean().item(), rel=1e-5)
+
+
+def test_the_chapters_loop_reads_a_text_as_it_is_told(small):
+    seen = []
+    for text in (None, {"bptt": 10, "clip": 1e-3}):
+        network = models.build("lstm2-h16", vocabulary=1000, seed=0)
+        optimizer = optim.build("sgdm", network.parameters(), lr=1.0, momentum=0.0)
+        before = network.decoder.bias.detach().clone()
+        training.fit(network, small, optimizer, epochs=1, batch_size=20, text=text)
+        seen.append((network.decoder.bias - before).norm().item())
+    assert seen[1] < 15 * 1e-3 < seen[0]  # fifteen windows of ten words in 149, each a step of 0.001 at most
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: weight drop on cuDNN is not looked at")
 def test_weight_drop_stays_on_cudnn():
     layer, x = nn.LSTM(40, 64).cuda(), torch.randn(8, 3, 40, device="cuda")

@@ -80,6 +80,31 @@ class LSTM(nn.Module):
         return self.decoder(dropped), states, penalty(x, dropped, off)
 
 
+class Activity(NamedTuple):
+    """What the outputs h and the cells c of an LSTM layer do while it reads.
+
+    `size`: the mean of |h|, 1 where every unit is saturated. `change`: the standard deviation of h from word to word,
+    mean over units and columns, 0 where a layer says the same at every word. `cell`: the mean of |c| at the last word.
+    """
+
+    size: float
+    change: float
+    cell: float
+
+
+@torch.no_grad()
+def activity(model, tokens):
+    """[Activity, ...], one a layer of an LSTM from `build`, in eval mode, that reads tokens (T, N) in N columns."""
+    training = model.training
+    model.eval()
+    x, found = model.embedding(tokens), []
+    for layer in model.layers:
+        x, (_, cell) = layer(x)
+        found.append(Activity(*(each.item() for each in (x.abs().mean(), x.std(0).mean(), cell.abs().mean()))))
+    model.train(training)
+    return found
+
+
 def words_dropped(weight, share):
     """An embedding's weight (V, E) with whole rows set to zero, the others larger in return."""
     if not share:

@@ -8,11 +8,12 @@ from padam.studies.conduct import conduct, path, progress, read
 from padam.studies.moments import MOMENTS
 from padam.studies.rates import RATES
 from padam.studies.study import Study
+from padam.studies.text_decay import TEXT_DECAY
 from padam.studies.text_dial import TEXT_DIAL
 from padam.studies.text_rates import TEXT_RATES
 from padam.studies.tolerance import TOLERANCE
 from padam.studies.treebank import TREEBANK
 
-STUDIES = {study.name: study for study in (TOLERANCE, RATES, MOMENTS, TREEBANK, TEXT_RATES, TEXT_DIAL)}
+STUDIES = {study.name: study for study in (TOLERANCE, RATES, MOMENTS, TREEBANK, TEXT_RATES, TEXT_DIAL, TEXT_DECAY)}
 
 __all__ = ["STUDIES", "Study", "conduct", "path", "progress", "read"]

@@ -14,7 +14,7 @@ def evaluate(model, data):
     return task(data, 1).evaluate(model)
 
 
-def fit(model, data, optimizer, *, epochs, batch_size=128, milestones=(), gamma=0.1, seed=0, label=""):
+def fit(model, data, optimizer, *, epochs, batch_size=128, milestones=(), gamma=0.1, seed=0, text=None, label=""):
     """Train `model` in place and return {"history": ..., "outcome": ...}.
 
     Args:
@@ -25,6 +25,8 @@ def fit(model, data, optimizer, *, epochs, batch_size=128, milestones=(), gamma=
         batch_size: pictures a step (the last batch of an epoch is kept though it is smaller), or columns of text.
         milestones, gamma: multi-step decay, see `padam.schedules.multistep`.
         seed: of the order of the batches; a text is read in order.
+        text: how a text is read, and at which norm gradients are clipped: a recipe's `text`, or what
+            `padam.training.tasks.TextTask` says; default 35 words at a time, never clipped.
         label: shown beside the progress bar.
 
     history holds lists of one number an epoch: epoch, lr (of the first group), train_loss (running mean over the
@@ -32,7 +34,10 @@ def fit(model, data, optimizer, *, epochs, batch_size=128, milestones=(), gamma=
     {"status": "finished" or "diverged", "epoch": the last one run}: a run with a loss that is no longer a number stops
     there, and that epoch's losses are in the history as they are.
     """
-    trainer = Trainer(model, data, optimizer, batch_size=batch_size, milestones=milestones, gamma=gamma, seed=seed)
+    trainer = Trainer(
+        model, data, optimizer,
+        batch_size=batch_size, milestones=milestones, gamma=gamma, seed=seed, text=text,
+    )  # fmt: skip
     history, status = {}, "finished"
     with flushed_denormals(), bar(trainer, epochs, label) as progress:
         for _ in range(epochs):

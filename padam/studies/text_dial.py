@@ -64,5 +64,5 @@ TEXT_DIAL = Study(
         for seed in range(3) for p, layers in _ARMS for effective in _RATES
     ),
     measure=measure,
-    minutes=15,
+    minutes=45,
 )  # fmt: skip

@@ -55,5 +55,5 @@ TEXT_DECAY = Study(
         )
     ),
     measure=measure,
-    minutes=20,
+    minutes=30,
 )  # fmt: skip

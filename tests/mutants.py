@@ -40,6 +40,7 @@ TEXT = ("tests/test_text.py",)
 CLAIMS = ("tests/test_claims.py",)
 PACKING = ("tests/test_packing.py",)
 RESIZED = ("tests/test_resized.py",)
+LARGE = ("tests/test_large_models.py",)
 SAMPLE = ("tests/test_sample.py",)
 TEXT_CLAIMS = ("tests/test_text_claims.py",)
 RESULTS = ("tests/test_results.py", "tests/test_claims.py")
@@ -210,6 +211,9 @@ MUTANTS = (
     Mutant("boxes are not mirrored", "training/resized.py", "columns.flip(1), columns)", "columns, columns)", RESIZED, fast=False),
     Mutant("the corner is evaluated", "training/tasks.py", "round((images.shape[-1] - self.resized) / 2)", "0", RESIZED, fast=False),
     Mutant("the likeliest four", "training/tasks.py", "min(5, logits.shape[1])", "min(4, logits.shape[1])", RESIZED, fast=False),
+    Mutant("64 pixels at every pixel", "models/__init__.py", "1 if size <= 32 else 2", "1", LARGE, fast=False),
+    Mutant("every convolution of VGG halves", "models/vgg.py", "channels, stride = width * factor, 1", "channels = width * factor", LARGE, fast=False),
+    Mutant("VGG of 224 pixels without batch norm", "models/__init__.py", '"vgg16": "vgg16_bn"', '"vgg16": "vgg16"', LARGE, fast=False),
     Mutant("a false start counts", "records/quantities.py", "if run.milestones and not run.false_start else", "if run.milestones else", CLAIMS, fast=False),
     Mutant("best for last", "tables/cells.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, fast=False),
     # --- models/lstm.py, text in training/tasks.py

@@ -41,6 +41,7 @@ CLAIMS = ("tests/test_claims.py",)
 PACKING = ("tests/test_packing.py",)
 RESIZED = ("tests/test_resized.py",)
 LARGE = ("tests/test_large_models.py",)
+IMAGENET = ("tests/test_imagenet.py",)
 SAMPLE = ("tests/test_sample.py",)
 TEXT_CLAIMS = ("tests/test_text_claims.py",)
 RESULTS = ("tests/test_results.py", "tests/test_claims.py")
@@ -214,6 +215,8 @@ MUTANTS = (
     Mutant("64 pixels at every pixel", "models/__init__.py", "1 if size <= 32 else 2", "1", LARGE, fast=False),
     Mutant("every convolution of VGG halves", "models/vgg.py", "channels, stride = width * factor, 1", "channels = width * factor", LARGE, fast=False),
     Mutant("VGG of 224 pixels without batch norm", "models/__init__.py", '"vgg16": "vgg16_bn"', '"vgg16": "vgg16"', LARGE, fast=False),
+    Mutant("a network for what is stored", "training/run.py", "data.resized or data.train[0].shape[-1]", "data.train[0].shape[-1]", IMAGENET, fast=False),
+    Mutant("a part of packed pictures is the first", "data/__init__.py", "if data.resized and cut < there:", "if False:", IMAGENET, fast=False),
     Mutant("a false start counts", "records/quantities.py", "if run.milestones and not run.false_start else", "if run.milestones else", CLAIMS, fast=False),
     Mutant("best for last", "tables/cells.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, fast=False),
     # --- models/lstm.py, text in training/tasks.py

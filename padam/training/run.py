@@ -32,7 +32,8 @@ def build(recipe, data, device, **more):
             recipe.model, vocabulary=len(data.vocabulary), regularisation=models.Regularisation(**kept)
         )
     else:
-        model = models.build(recipe.model, int(data.train[1].max()) + 1, data.train[0].shape[-1])
+        classes = 1 + max(int(labels.max()) for _, labels in (data.train, data.test))
+        model = models.build(recipe.model, classes, data.resized or data.train[0].shape[-1])
     model.to(device, memory_format=torch.channels_last)
     name = _BUILT_AS.get(recipe.optimizer, recipe.optimizer)
     return model, optim.build(name, model.parameters(), **recipe.hyper, **more)

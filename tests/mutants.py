@@ -42,6 +42,7 @@ PACKING = ("tests/test_packing.py",)
 RESIZED = ("tests/test_resized.py",)
 LARGE = ("tests/test_large_models.py",)
 IMAGENET = ("tests/test_imagenet.py",)
+STREAMING = ("tests/test_streaming.py",)
 SAMPLE = ("tests/test_sample.py",)
 TEXT_CLAIMS = ("tests/test_text_claims.py",)
 RESULTS = ("tests/test_results.py", "tests/test_claims.py")
@@ -118,7 +119,7 @@ MUTANTS = (
     Mutant("training: test set seen in training mode", "training/engine.py", "        self.model.eval()\n", "", TRAINING, False),
     Mutant("training: batches never shuffled", "training/tasks.py", "torch.randperm(len(self.labels), generator=order)",
            "torch.arange(len(self.labels))", TRAINING, False),
-    Mutant("training: last batch dropped", "training/tasks.py", "for some in chosen.split(self.batch_size):", "for some in chosen.split(self.batch_size)[:-1]:", TRAINING, False),
+    Mutant("training: last batch dropped", "training/tasks.py", "        for some in pieces:\n", "        for some in pieces[:-1]:\n", TRAINING, False),
     Mutant("training: targets not shifted", "training/tasks.py", "yield grid[begin:end], grid[begin + 1 : end + 1]", "yield grid[begin:end], grid[begin:end]", TRAINING, False),
     Mutant("training: state forgotten between windows", "training/tasks.py", "self.state = _detached(state)", "self.state = None", TEXT, False),
     Mutant("training: divergence unnoticed", "training/loop.py", 'status = "diverged"', "pass", TRAINING, False),
@@ -217,6 +218,11 @@ MUTANTS = (
     Mutant("VGG of 224 pixels without batch norm", "models/__init__.py", '"vgg16": "vgg16_bn"', '"vgg16": "vgg16"', LARGE, fast=False),
     Mutant("a network for what is stored", "training/run.py", "data.resized or data.train[0].shape[-1]", "data.train[0].shape[-1]", IMAGENET, fast=False),
     Mutant("a part of packed pictures is the first", "data/__init__.py", "if data.resized and cut < there:", "if False:", IMAGENET, fast=False),
+    Mutant("everything is read ahead", "training/streaming.py", "if len(waiting) > AHEAD:", "if len(waiting) > 1000:", STREAMING, fast=False),
+    Mutant("the batch read last comes first", "training/streaming.py", "            while waiting:\n                yield waiting.popleft()", "            while waiting:\n                yield waiting.pop()", STREAMING, fast=False),
+    Mutant("reading outlives training", "training/engine.py", "contextlib.closing(self.task.batches(self.order, self.augmentation))",
+           "contextlib.nullcontext(self.task.batches(self.order, self.augmentation))", STREAMING, fast=False),
+    Mutant("packed pictures have one hash", "training/provenance.py", 'hashlib.sha256(" ".join(packed).encode())', "hashlib.sha256()", STREAMING, fast=False),
     Mutant("a false start counts", "records/quantities.py", "if run.milestones and not run.false_start else", "if run.milestones else", CLAIMS, fast=False),
     Mutant("best for last", "tables/cells.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, fast=False),
     # --- models/lstm.py, text in training/tasks.py

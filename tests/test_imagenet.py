@@ -115,3 +115,10 @@ def test_a_packed_set_of_another_size_than_there_are_networks_for_says_so(root):
         run.build(recipes.get(ID, "small"), pictures, "cpu")
     assert isinstance(run.build(recipes.get(ID, "small"), pictures._replace(resized=64), "cpu")[0], torch.nn.Module)
     assert models.build("resnet18-w16", 7, 64).classifier.out_features == 7
+
+
+def test_a_packed_set_says_what_was_packed(root):
+    manifest = json.loads((root / "imagenet-subset" / "packed-40" / "manifest.json").read_text())
+    pictures = data.load("imagenet-subset", root)
+    assert pictures.packed == tuple(manifest["parts"][part]["sha256"] for part in ("train", "val"))
+    assert len(set(pictures.packed)) == 2

@@ -12,7 +12,8 @@ class Images(NamedTuple):
     `valid` is what `split` has put aside of the training part, None before. Training shifts each picture by up to
     `shift` pixels in both directions, black flowing in, and mirrors every other one where `flip` is set. Where
     `resized` is not 0, it cuts random boxes instead and resizes them to that side, as ImageNet is trained; then the
-    middle of that side is evaluated, and the five likeliest classes count as well.
+    middle of that side is evaluated, and the five likeliest classes count as well. `packed` is of sets that were packed
+    (`padam.data.packing`): the SHA-256 of the pixels as they were packed, train's and val's.
     """
 
     train: tuple[torch.Tensor, torch.Tensor]
@@ -23,6 +24,7 @@ class Images(NamedTuple):
     shift: int = 0
     flip: bool = False
     resized: int = 0
+    packed: tuple[str, ...] = ()
 
 
 class Text(NamedTuple):

@@ -50,7 +50,8 @@ def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto",
             out/<dataset>/<model>/<optimizer>[-variant]/seed<k>.json, and beside it, while the run lasts, a folder
             seed<k> holds the checkpoints. A record that is there is returned, not made again.
         data: folder of the data sets; default the environment's PADAM_DATA, else "data".
-        device: "cpu", "cuda", "cuda:1"; default CUDA where there is one.
+        device: "cpu", "cuda", "cuda:1"; default CUDA where there is one. Packed pictures too large for its memory are
+            streamed to it (`padam.training.streaming`; the environment's PADAM_RESIDENT sets from how many GB on).
         precision: "auto", "fp32", "bf16" or "fp16", see `padam.training.precision.choose`.
         threads: of the CPU; default those the run was started with, else all of torch's.
         budget: seconds after which to stop, at the end of the last epoch that fits; default none.

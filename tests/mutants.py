@@ -131,7 +131,7 @@ MUTANTS = (
     Mutant("checkpoint: damage unnoticed", "training/checkpoint.py", "if _digest(raw) == _NAME.fullmatch(path.name)[2]:", "if True:", RESUME, False),
     Mutant("checkpoint: one kept", "training/checkpoint.py", "KEPT = 2", "KEPT = 1", RESUME, False),
     Mutant("checkpoint: a record overwritten", "training/checkpoint.py", "        os.link(part, path)\n", "        os.replace(part, path)\n", RESUME, False),
-    Mutant("checkpoint: lock ignored", "training/checkpoint.py", "if not _patiently(file) or not _same_file(", "if not _same_file(", RESUME, False),
+    Mutant("a lock is ignored", "lock.py", "if _patiently(file) and _same_file(file, path):", "if _same_file(file, path):", (*PACKING, *RESUME), False),
     Mutant("records: final unchecked", "records/check.py", 'if record["final"] != {', 'if False and record["final"] != {', ("tests/test_records.py",), False),
     Mutant("records: recipe unchecked", "records/check.py", "if kept.get(key) != value:", "if False:", ("tests/test_records.py",), False),
     Mutant("augment: rows and columns swapped", "training/augment.py", "rows[:, :, None], columns[:, None, :]", "columns[:, :, None], rows[:, None, :]", ("tests/test_augment.py",), False),
@@ -256,7 +256,8 @@ def run(mutant, folder):
     shutil.copytree(ROOT / "padam", package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "tests", Path(folder) / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
-    (Path(folder) / "book").symlink_to(ROOT / "book")  # the bibliography, which the catalog's tests read
+    for name in ("book", "data_scripts"):  # the bibliography and the scripts, which tests read
+        (Path(folder) / name).symlink_to(ROOT / name)
     target = package / mutant.file
     text = target.read_text()
     if text.count(mutant.old) != 1:

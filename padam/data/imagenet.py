@@ -54,7 +54,7 @@ def _pack(name, folder, root):
             f"them elsewhere: python data_scripts/imagenet.py --imagenet {folder.absolute()} --size {_SMALL} --root "
             f"FOLDER."
         )
-    packing.pack(folder, folder / f"packed-{_SMALL}", _SMALL)
+    packing.pack(folder, folder / f"packed-{_SMALL}", _SMALL, wait=True)  # runs may begin several at a time
     return folder / f"packed-{_SMALL}"
 
 

@@ -64,7 +64,7 @@ def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto",
     Raises:
         Stopped: by Ctrl-C, SIGTERM or the budget; the checkpoint is there, and the same call goes on.
         ValueError: the recipe or the data are not those of the checkpoint or of the record that is there.
-        padam.training.checkpoint.Busy: another process trains this run.
+        padam.lock.Busy: another process trains this run.
         OSError: the disk is full, or `out` cannot be written; the checkpoints before are still there.
     """
     begun, path = time.monotonic(), records.path(recipe, seed, out)

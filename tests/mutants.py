@@ -40,6 +40,9 @@ TEXT = ("tests/test_text.py",)
 CLAIMS = ("tests/test_claims.py",)
 PACKING = ("tests/test_packing.py",)
 RESIZED = ("tests/test_resized.py",)
+LARGE = ("tests/test_large_models.py",)
+IMAGENET = ("tests/test_imagenet.py",)
+STREAMING = ("tests/test_streaming.py",)
 SAMPLE = ("tests/test_sample.py",)
 TEXT_CLAIMS = ("tests/test_text_claims.py",)
 RESULTS = ("tests/test_results.py", "tests/test_claims.py")
@@ -116,7 +119,7 @@ MUTANTS = (
     Mutant("training: test set seen in training mode", "training/engine.py", "        self.model.eval()\n", "", TRAINING, False),
     Mutant("training: batches never shuffled", "training/tasks.py", "torch.randperm(len(self.labels), generator=order)",
            "torch.arange(len(self.labels))", TRAINING, False),
-    Mutant("training: last batch dropped", "training/tasks.py", "for some in chosen.split(self.batch_size):", "for some in chosen.split(self.batch_size)[:-1]:", TRAINING, False),
+    Mutant("training: last batch dropped", "training/tasks.py", "        for some in pieces:\n", "        for some in pieces[:-1]:\n", TRAINING, False),
     Mutant("training: targets not shifted", "training/tasks.py", "yield grid[begin:end], grid[begin + 1 : end + 1]", "yield grid[begin:end], grid[begin:end]", TRAINING, False),
     Mutant("training: state forgotten between windows", "training/tasks.py", "self.state = _detached(state)", "self.state = None", TEXT, False),
     Mutant("training: divergence unnoticed", "training/loop.py", 'status = "diverged"', "pass", TRAINING, False),
@@ -128,7 +131,7 @@ MUTANTS = (
     Mutant("checkpoint: damage unnoticed", "training/checkpoint.py", "if _digest(raw) == _NAME.fullmatch(path.name)[2]:", "if True:", RESUME, False),
     Mutant("checkpoint: one kept", "training/checkpoint.py", "KEPT = 2", "KEPT = 1", RESUME, False),
     Mutant("checkpoint: a record overwritten", "training/checkpoint.py", "        os.link(part, path)\n", "        os.replace(part, path)\n", RESUME, False),
-    Mutant("checkpoint: lock ignored", "training/checkpoint.py", "if not _patiently(file) or not _same_file(", "if not _same_file(", RESUME, False),
+    Mutant("a lock is ignored", "lock.py", "if _patiently(file) and _same_file(file, path):", "if _same_file(file, path):", (*PACKING, *RESUME), False),
     Mutant("records: final unchecked", "records/check.py", 'if record["final"] != {', 'if False and record["final"] != {', ("tests/test_records.py",), False),
     Mutant("records: recipe unchecked", "records/check.py", "if kept.get(key) != value:", "if False:", ("tests/test_records.py",), False),
     Mutant("augment: rows and columns swapped", "training/augment.py", "rows[:, :, None], columns[:, None, :]", "columns[:, :, None], rows[:, None, :]", ("tests/test_augment.py",), False),
@@ -210,6 +213,16 @@ MUTANTS = (
     Mutant("boxes are not mirrored", "training/resized.py", "columns.flip(1), columns)", "columns, columns)", RESIZED, fast=False),
     Mutant("the corner is evaluated", "training/tasks.py", "round((images.shape[-1] - self.resized) / 2)", "0", RESIZED, fast=False),
     Mutant("the likeliest four", "training/tasks.py", "min(5, logits.shape[1])", "min(4, logits.shape[1])", RESIZED, fast=False),
+    Mutant("64 pixels at every pixel", "models/__init__.py", "1 if size <= 32 else 2", "1", LARGE, fast=False),
+    Mutant("every convolution of VGG halves", "models/vgg.py", "channels, stride = width * factor, 1", "channels = width * factor", LARGE, fast=False),
+    Mutant("VGG of 224 pixels without batch norm", "models/__init__.py", '"vgg16": "vgg16_bn"', '"vgg16": "vgg16"', LARGE, fast=False),
+    Mutant("a network for what is stored", "training/run.py", "data.resized or data.train[0].shape[-1]", "data.train[0].shape[-1]", IMAGENET, fast=False),
+    Mutant("a part of packed pictures is the first", "data/__init__.py", "if data.resized and cut < there:", "if False:", IMAGENET, fast=False),
+    Mutant("everything is read ahead", "training/streaming.py", "if len(waiting) > AHEAD:", "if len(waiting) > 1000:", STREAMING, fast=False),
+    Mutant("the batch read last comes first", "training/streaming.py", "            while waiting:\n                yield waiting.popleft()", "            while waiting:\n                yield waiting.pop()", STREAMING, fast=False),
+    Mutant("reading outlives training", "training/engine.py", "contextlib.closing(self.task.batches(self.order, self.augmentation))",
+           "contextlib.nullcontext(self.task.batches(self.order, self.augmentation))", STREAMING, fast=False),
+    Mutant("packed pictures have one hash", "training/provenance.py", 'hashlib.sha256(" ".join(packed).encode())', "hashlib.sha256()", STREAMING, fast=False),
     Mutant("a false start counts", "records/quantities.py", "if run.milestones and not run.false_start else", "if run.milestones else", CLAIMS, fast=False),
     Mutant("best for last", "tables/cells.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, fast=False),
     # --- models/lstm.py, text in training/tasks.py
@@ -243,7 +256,8 @@ def run(mutant, folder):
     shutil.copytree(ROOT / "padam", package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "tests", Path(folder) / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
-    (Path(folder) / "book").symlink_to(ROOT / "book")  # the bibliography, which the catalog's tests read
+    for name in ("book", "data_scripts"):  # the bibliography and the scripts, which tests read
+        (Path(folder) / name).symlink_to(ROOT / name)
     target = package / mutant.file
     text = target.read_text()
     if text.count(mutant.old) != 1:

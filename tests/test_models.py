@@ -217,9 +217,9 @@ def test_pictures_up_to_32_pixels_are_classified_and_all_of_each_counts(model, s
 
 
 @pytest.mark.parametrize("model", NETWORKS)
-@pytest.mark.parametrize("size", [1, 16, 33, 64, 224])
+@pytest.mark.parametrize("size", [1, 16, 65, 200, 223, 225])
 def test_pictures_of_a_size_the_network_is_not_made_for_are_an_error(model, size):
-    with pytest.raises(ValueError, match=f"{model} is made for pictures of 32 pixels .*not of {size}"):
+    with pytest.raises(ValueError, match=f"{model} is made for pictures of 32 pixels .*not of {size};"):
         models.build(model, size=size)
 
 

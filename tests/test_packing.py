@@ -1,5 +1,6 @@
 """Folders of pictures into arrays: the same labels and pixels as torchvision's, every fault named, nothing lost."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -15,7 +16,7 @@ import torch
 import torchvision
 from PIL import Image
 
-from padam import data
+from padam import data, lock
 from padam.data import imagenet, packing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -147,6 +148,48 @@ def test_packed_once_it_is_not_packed_again_and_from_elsewhere_it_is_refused(fol
     (folder / "val" / "n01" / "0.JPEG").unlink()
     with pytest.raises(ValueError, match="other pictures or at another size"):
         _pack(folder, tmp_path / "packed")
+
+
+def test_two_processes_do_not_pack_the_same_at_once(folder, tmp_path):
+    with lock.held(tmp_path / "packed.lock", "held by {holder}"):
+        with pytest.raises(lock.Busy, match=rf"another process .process {os.getpid()}. is packing .*packed. Wait for"):
+            _pack(folder, tmp_path / "packed")
+        assert not (tmp_path / "packed.partial").exists()
+        assert _pack(folder, tmp_path / "other")["classes"] == ["n01", "n02"]
+    manifest = _pack(folder, tmp_path / "packed")
+    assert {path.name for path in tmp_path.iterdir()} == {"pictures", "packed", "other"}
+    with lock.held(tmp_path / "packed.lock", "held by {holder}"):
+        assert _pack(folder, tmp_path / "packed") == manifest, "what is packed needs no lock"
+
+
+def test_what_fails_leaves_no_lock(folder, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "_decode_all", lambda *given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            _pack(folder, tmp_path / "packed")
+    assert not (tmp_path / "packed.lock").exists()
+
+
+def test_who_waits_takes_what_the_other_has_packed(folder, tmp_path, monkeypatch, capsys):
+    """The other process is at work when this one comes, and has finished when it looks again."""
+    other, waited = contextlib.ExitStack(), []
+    whole = _pack(folder, tmp_path / "whole")
+    other.enter_context(lock.held(tmp_path / "packed.lock", ""))
+
+    def finish(seconds):
+        if seconds == 1:
+            waited.append(seconds)
+        if len(waited) == 2:
+            (tmp_path / "whole").rename(tmp_path / "packed")
+            (tmp_path / "packed.lock").unlink()
+            other.close()
+
+    monkeypatch.setattr(lock.time, "sleep", finish)
+    monkeypatch.setattr(packing, "_decode_all", lambda *rest: pytest.fail("decoded again"))
+    assert _pack(folder, tmp_path / "packed", wait=True) == whole
+    assert len(waited) == 2
+    assert capsys.readouterr().err.count("is packing") == 1
+    assert not (tmp_path / "packed.lock").exists()
 
 
 @pytest.mark.parametrize("where", ["_decode_all", "_finish", "_close"])

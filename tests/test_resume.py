@@ -14,7 +14,7 @@ import kill
 import pytest
 import torch
 
-from padam import data, models, optim, recipes, records, training
+from padam import data, lock, models, optim, recipes, records, training
 from padam.training import checkpoint, engine, provenance, run, stopping
 
 ID = "cifar10/vgg16/padam"
@@ -346,8 +346,8 @@ def test_two_processes_cannot_train_one_run(quick, tmp_path):
 
 def test_a_lock_whose_file_is_gone_is_no_lock(quick, tmp_path, monkeypatch):
     """Another process finished between our opening the file and our taking the lock."""
-    acquire = checkpoint._acquire
-    monkeypatch.setattr(checkpoint, "_acquire", lambda file: (acquire(file), os.unlink(file.name))[0])
+    acquire = lock.acquire
+    monkeypatch.setattr(lock, "acquire", lambda file: (acquire(file), os.unlink(file.name))[0])
     with pytest.raises(training.Busy, match="another process"):
         quick(tmp_path)
 

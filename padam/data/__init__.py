@@ -12,7 +12,8 @@ class Images(NamedTuple):
     `valid` is what `split` has put aside of the training part, None before. Training shifts each picture by up to
     `shift` pixels in both directions, black flowing in, and mirrors every other one where `flip` is set. Where
     `resized` is not 0, it cuts random boxes instead and resizes them to that side, as ImageNet is trained; then the
-    middle of that side is evaluated, and the five likeliest classes count as well.
+    middle of that side is evaluated, and the five likeliest classes count as well. `packed` is of sets that were packed
+    (`padam.data.packing`): the SHA-256 of the pixels as they were packed, train's and val's.
     """
 
     train: tuple[torch.Tensor, torch.Tensor]
@@ -23,6 +24,7 @@ class Images(NamedTuple):
     shift: int = 0
     flip: bool = False
     resized: int = 0
+    packed: tuple[str, ...] = ()
 
 
 class Text(NamedTuple):
@@ -71,6 +73,9 @@ def load(name, root=None):
 def split(data, train_size=None, holdout=0):
     """The first `train_size` pictures or words to train on, and the next `holdout` pictures put aside as `valid`.
 
+    Pictures with `resized` lie class after class, so of these the first are those of a shuffle, always the same one;
+    where not all are trained on, the chosen ones are copied into memory.
+
     Args:
         data: `Images` or `Text`.
         train_size: how many training pictures or words to keep; None keeps all but the last `holdout`.
@@ -90,5 +95,10 @@ def split(data, train_size=None, holdout=0):
     cut = there - holdout if train_size is None else train_size
     if not 0 < cut <= there - holdout or holdout < 0:
         raise ValueError(f"{cut} pictures to train on and {holdout} to hold out were asked for, but there are {there}.")
-    valid = (images[cut : cut + holdout], labels[cut : cut + holdout]) if holdout else None
-    return data._replace(train=(images[:cut], labels[:cut]), valid=valid)
+    if data.resized and cut < there:
+        order = torch.randperm(there, generator=torch.Generator().manual_seed(0))
+        train, valid = (some.sort().values for some in (order[:cut], order[cut : cut + holdout]))
+    else:
+        train, valid = slice(cut), slice(cut, cut + holdout)
+    held_out = (images[valid], labels[valid]) if holdout else None
+    return data._replace(train=(images[train], labels[train]), valid=held_out)

@@ -36,8 +36,9 @@ def load(name, root):
     side = manifest["size"]
     parts = [_part(packed, part, manifest) for part in packing.PARTS]
     return Images(
-        *parts, torch.tensor(_MEAN), torch.tensor(_STD), flip=True, resized=side if side < 256 else side * 7 // 8
-    )
+        *parts, torch.tensor(_MEAN), torch.tensor(_STD), flip=True, resized=side if side < 256 else side * 7 // 8,
+        packed=tuple(manifest["parts"][part]["sha256"] for part in packing.PARTS),
+    )  # fmt: skip
 
 
 def _pack(name, folder, root):
@@ -53,7 +54,7 @@ def _pack(name, folder, root):
             f"them elsewhere: python data_scripts/imagenet.py --imagenet {folder.absolute()} --size {_SMALL} --root "
             f"FOLDER."
         )
-    packing.pack(folder, folder / f"packed-{_SMALL}", _SMALL)
+    packing.pack(folder, folder / f"packed-{_SMALL}", _SMALL, wait=True)  # runs may begin several at a time
     return folder / f"packed-{_SMALL}"
 
 

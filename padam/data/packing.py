@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from padam import lock
 from padam.data.fetch import digest
 
 PARTS = ("train", "val")
@@ -129,7 +130,7 @@ def _misnamed(format_, suffix):
     return suffix not in _FORMATS.get(format_, (suffix,))
 
 
-def pack(folder, target, size, *, classes=None, jobs=None, progress=True):
+def pack(folder, target, size, *, classes=None, jobs=None, progress=True, wait=False):
     """Pack a folder of pictures into `target` and return its manifest; what is packed already is not packed again.
 
     Args:
@@ -140,6 +141,7 @@ def pack(folder, target, size, *, classes=None, jobs=None, progress=True):
         classes: names of the classes to take; default all.
         jobs: processes that decode; default one a core.
         progress: whether to show a bar.
+        wait: where another process packs the same target, wait until it is done.
 
     Raises ValueError for a folder that is not so, for one where no picture of a class can be decoded, and for a target
     that was packed from something else; OSError where the disk is full; ModuleNotFoundError without Pillow.
@@ -150,18 +152,34 @@ def pack(folder, target, size, *, classes=None, jobs=None, progress=True):
         )
     source, target = scan(folder, classes), Path(target)
     plan = {"size": size, "source": str(Path(folder).absolute()), "listing": _fingerprint(source, folder)}
-    if (target / "manifest.json").exists():
-        kept = json.loads((target / "manifest.json").read_text())
-        if any(kept[key] != plan[key] for key in ("size", "listing")):
-            raise ValueError(
-                f"{target} was packed from other pictures or at another size; remove it, or choose another."
-            )
+    if (kept := _kept(target, plan)) is not None:
         return kept
+    target.parent.mkdir(parents=True, exist_ok=True)
+    alone = target.with_name(target.name + ".lock")
+    message = f"another process ({{holder}}) is packing {target}. Wait for it; if it is stopped, the same call goes on."
+    with lock.held(alone, message, wait):
+        try:
+            return _kept(target, plan) or _pack_all(folder, target, source, plan, jobs, progress)
+        finally:
+            alone.unlink(missing_ok=True)
+
+
+def _kept(target, plan):
+    """The manifest of what is packed already, None where nothing is."""
+    if not (target / "manifest.json").exists():
+        return None
+    kept = json.loads((target / "manifest.json").read_text())
+    if any(kept[key] != plan[key] for key in ("size", "listing")):
+        raise ValueError(f"{target} was packed from other pictures or at another size; remove it, or choose another.")
+    return kept
+
+
+def _pack_all(folder, target, source, plan, jobs, progress):
     partial = target.with_name(target.name + ".partial")
     _begin(partial, plan, source)
     with _pool(jobs or os.cpu_count()) as pool:
         for part in PARTS:
-            _decode_all(partial, part, source.files[part], size, pool, progress)
+            _decode_all(partial, part, source.files[part], plan["size"], pool, progress)
     manifest = plan | {"classes": list(source.classes), "parts": {}, "ignored": _relative(source.ignored, folder)}
     for part in PARTS:
         manifest["parts"][part] = _finish(partial, part, source, folder)
@@ -270,17 +288,13 @@ def _decode_some(partial, part, indices, paths, size):
 def _finish(partial, part, source, folder):
     """Close the gaps that broken pictures left, write the labels, and return the part's entry of the manifest."""
     files, states = source.files[part], np.load(partial / f"{part}-states.npy")
-    lines = (
-        (partial / f"{part}-notes.jsonl").read_text().splitlines() if (partial / f"{part}-notes.jsonl").exists() else []
-    )
-    notes = dict(json.loads(line) for line in lines)
+    noted = partial / f"{part}-notes.jsonl"
+    notes = dict(map(json.loads, noted.read_text().splitlines())) if noted.exists() else {}
     kept = np.flatnonzero(states != _BROKEN)
     labels = np.array([files[k][1] for k in kept], dtype=np.int64)
     counts = np.bincount(labels, minlength=len(source.classes))
     if empty := [source.classes[k] for k in np.flatnonzero(counts == 0)]:
-        raise ValueError(
-            f"no picture of {', '.join(empty[:5])} in {part} can be decoded; see {partial}/{part}-notes.jsonl."
-        )
+        raise ValueError(f"no picture of {', '.join(empty[:5])} in {part} can be decoded; see {noted}.")
     _close(partial / f"{part}-pixels.npy", kept)
     np.save(partial / f"{part}-labels.npy", labels)
     name = _relative([path for path, _ in files], folder)

@@ -34,7 +34,8 @@ def outline(model, size=32):
             layers[-1] = layers[-1]._replace(parameters=layers[-1].parameters + count)
             return
         kind = "linear" if isinstance(module, nn.Linear) else "convolution"
-        kind = "shortcut" if ".shortcut" in names[module] else kind
+        shortcut = any(name in names[module] for name in (".shortcut", ".downsample"))  # ours, torchvision's
+        kind = "shortcut" if shortcut else kind
         side = output.shape[-1] if output.dim() == 4 else 1
         layers.append(Layer(names[module], kind, output.shape[1], side, count))
 

@@ -1,4 +1,4 @@
-"""Residual networks of basic blocks for pictures of 32 pixels: ResNet-18, and WRN-16-4 as the Padam authors have it."""
+"""Residual networks of basic blocks for small pictures: ResNet-18, and WRN-16-4 as the Padam authors have it."""
 
 import math
 
@@ -56,11 +56,12 @@ class ResNet(nn.Module):
         width: channels of the stem and the first stage.
         stages: 4 for ResNet-18, 3 for WRN-16-4.
         fan_out: draw the convolutions' weights from N(0, 2 / (kernel area * output channels)).
+        stride: of the stem; 2 for pictures of up to 64 pixels.
     """
 
-    def __init__(self, classes=10, width=64, stages=4, fan_out=False):
+    def __init__(self, classes=10, width=64, stages=4, fan_out=False, stride=1):
         super().__init__()
-        self.stem, self.norm = _convolution(3, width), nn.BatchNorm2d(width)
+        self.stem, self.norm = _convolution(3, width, stride), nn.BatchNorm2d(width)
         blocks, channels = [], width
         for stage in range(stages):
             outputs = width << stage
@@ -74,6 +75,6 @@ class ResNet(nn.Module):
                 nn.init.normal_(layer.weight, std=math.sqrt(2 / (layer.kernel_size[0] ** 2 * layer.out_channels)))
 
     def forward(self, images):
-        """Pictures (N, 3, 32, 32) -> logits (N, classes)."""
+        """Pictures (N, 3, H, W) -> logits (N, classes)."""
         x = relu(self.norm(self.stem(images)), inplace=True)
         return self.classifier(self.pool(self.blocks(x)).flatten(1))

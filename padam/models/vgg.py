@@ -1,4 +1,4 @@
-"""VGG-16 with batch norm for pictures of 32 pixels, as the Padam authors' code has it."""
+"""VGG-16 with batch norm for small pictures, as the Padam authors' code has it."""
 
 from torch import nn
 
@@ -10,24 +10,25 @@ class VGG(nn.Module):
 
     One linear layer classifies, without dropout: torchvision's VGG has three, made for 224 pixels, and dropout. The
     weights start as torch's layers start them, as in the authors' code; torchvision draws them otherwise. Pictures of
-    less than 32 pixels are rounded up at each maximum, so that digits of 28 pass too.
+    less than 32 pixels are rounded up at each maximum, so that digits of 28 pass too; those of up to 64 are halved by
+    the first convolution, with a `stride` of 2.
     """
 
-    def __init__(self, classes=10, width=64):
+    def __init__(self, classes=10, width=64, stride=1):
         super().__init__()
         layers, channels = [], 3
         for count, factor in _STAGES:
             for _ in range(count):
                 layers += [
-                    nn.Conv2d(channels, width * factor, 3, padding=1),
+                    nn.Conv2d(channels, width * factor, 3, stride=stride, padding=1),
                     nn.BatchNorm2d(width * factor),
                     nn.ReLU(inplace=True),
                 ]
-                channels = width * factor
+                channels, stride = width * factor, 1
             layers.append(nn.MaxPool2d(2, ceil_mode=True))
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Linear(channels, classes)
 
     def forward(self, images):
-        """Pictures (N, 3, 32, 32) -> logits (N, classes)."""
+        """Pictures (N, 3, H, W) -> logits (N, classes)."""
         return self.classifier(self.features(images).flatten(1))

@@ -66,7 +66,7 @@ def _history(record):
     if not all(isinstance(s, int | float) and s > 0 for s in history.get("seconds", [])):
         found.append("history.seconds holds what is not above 0")
     for key, values in history.items():
-        if key.endswith("_error") and any(v is not None and not 0 <= v <= 1 for v in values):
+        if key.endswith(("_error", "_error_top5")) and any(v is not None and not 0 <= v <= 1 for v in values):
             found.append(f"history.{key} leaves [0, 1]")
     kept = record["recipe"]
     decays = [sum(epoch > m for m in kept["milestones"]) for epoch in range(1, run + 1)]

@@ -3,7 +3,7 @@
 import importlib
 
 _PLACES = {
-    "Busy": "padam.training.checkpoint",
+    "Busy": "padam.lock",
     "Stopped": "padam.training.stopping",
     "evaluate": "padam.training.loop",
     "fit": "padam.training.loop",

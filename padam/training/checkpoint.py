@@ -5,16 +5,13 @@ import hashlib
 import io
 import os
 import re
-import time
 import warnings
 from pathlib import Path
 
+from padam import lock
+
 _NAME = re.compile(r"epoch-(\d+)-([0-9a-f]{16})\.pt")
 KEPT = 2
-
-
-class Busy(RuntimeError):
-    """Another process is at work on the same run."""
 
 
 def save(folder, epoch, state):
@@ -128,33 +125,25 @@ def remove(folder):
             place.rmdir()
 
 
-def _same_file(file, path):
-    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
-
-
 @contextlib.contextmanager
 def locked(folder):
     """Hold a run for this process; the lock goes with the process, however it ends.
 
-    Raises `Busy` if another process holds it. Where the file system cannot lock, a warning says so.
+    Raises `padam.lock.Busy` if another process holds it. Where the file system cannot lock, a warning says so.
     """
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / "lock", "a+")  # noqa: SIM115
-    except OSError as error:
-        raise OSError(error.errno, f"{folder} cannot be written ({error.strerror}); choose another --out") from error
-    with file:
-        # A lock whose file another process has removed meanwhile is no lock.
-        if not _patiently(file) or not _same_file(file, folder / "lock"):
-            file.seek(0)
-            raise Busy(
-                f"another process ({file.read().strip() or 'unknown'}) is training the run in {folder}. Wait for it, "
-                f"or stop it; or train into another folder (--out)."
-            )
-        file.truncate(0)
-        file.write(f"process {os.getpid()}")
-        file.flush()
+    message = (
+        f"another process ({{holder}}) is training the run in {folder}. Wait for it, or stop it; or train into another "
+        f"folder (--out)."
+    )
+    with contextlib.ExitStack() as holding:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            holding.enter_context(lock.held(folder / "lock", message))
+        except OSError as error:
+            raise OSError(
+                error.errno, f"{folder} cannot be written ({error.strerror}); choose another --out"
+            ) from error
         for leftover in folder.glob(".*.part"):
             leftover.unlink()
         try:
@@ -170,25 +159,4 @@ def running(folder):
     if not path.exists():
         return False
     with open(path) as file:
-        return not _acquire(file)
-
-
-def _patiently(file):
-    """Try for a moment: whoever only looks whether a run is running holds its lock that long."""
-    for _ in range(5):
-        if _acquire(file):
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def _acquire(file):
-    try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except (ImportError, OSError):
-        warnings.warn("this file system cannot lock files: do not train one run twice at a time.", stacklevel=3)
-    return True
+        return not lock.acquire(file)

@@ -74,12 +74,13 @@ class Trainer:
         self.model.train()
         loss_sum = torch.zeros((), device=self.device)
         wrong, seen = torch.zeros((), dtype=torch.int64, device=self.device), 0
-        for batch in self.task.batches(self.order, self.augmentation):
-            loss, count, errors = self._step(batch)
-            loss_sum += loss.detach() * count
-            wrong += errors
-            seen += count
-            self.tick()
+        with contextlib.closing(self.task.batches(self.order, self.augmentation)) as batches:
+            for batch in batches:
+                loss, count, errors = self._step(batch)
+                loss_sum += loss.detach() * count
+                wrong += errors
+                seen += count
+                self.tick()
         return {"train_loss": loss_sum.item() / seen, "train_error": wrong.item() / seen}
 
     @torch.no_grad()
@@ -88,10 +89,11 @@ class Trainer:
         if self.further is None:
             return {}
         totals = torch.zeros(3, dtype=torch.float64, device=self.device)
-        for batch in self.task.batches(*self.further):
-            with formats.autocast(self.precision, self.device):
-                loss, count, errors = self.task.loss(self.model, batch)
-            totals += torch.stack((loss.double() * count, errors.double(), torch.full_like(totals[0], count)))
+        with contextlib.closing(self.task.batches(*self.further)) as batches:
+            for batch in batches:
+                with formats.autocast(self.precision, self.device):
+                    loss, count, errors = self.task.loss(self.model, batch)
+                totals += torch.stack((loss.double() * count, errors.double(), torch.full_like(totals[0], count)))
         loss, wrong, seen = totals.tolist()
         return {"train_loss_further": loss / seen, "train_error_further": wrong / seen}
 

@@ -32,7 +32,8 @@ def build(recipe, data, device, **more):
             recipe.model, vocabulary=len(data.vocabulary), regularisation=models.Regularisation(**kept)
         )
     else:
-        model = models.build(recipe.model, int(data.train[1].max()) + 1, data.train[0].shape[-1])
+        classes = 1 + max(int(labels.max()) for _, labels in (data.train, data.test))
+        model = models.build(recipe.model, classes, data.resized or data.train[0].shape[-1])
     model.to(device, memory_format=torch.channels_last)
     name = _BUILT_AS.get(recipe.optimizer, recipe.optimizer)
     return model, optim.build(name, model.parameters(), **recipe.hyper, **more)
@@ -49,7 +50,8 @@ def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto",
             out/<dataset>/<model>/<optimizer>[-variant]/seed<k>.json, and beside it, while the run lasts, a folder
             seed<k> holds the checkpoints. A record that is there is returned, not made again.
         data: folder of the data sets; default the environment's PADAM_DATA, else "data".
-        device: "cpu", "cuda", "cuda:1"; default CUDA where there is one.
+        device: "cpu", "cuda", "cuda:1"; default CUDA where there is one. Packed pictures too large for its memory are
+            streamed to it (`padam.training.streaming`; the environment's PADAM_RESIDENT sets from how many GB on).
         precision: "auto", "fp32", "bf16" or "fp16", see `padam.training.precision.choose`.
         threads: of the CPU; default those the run was started with, else all of torch's.
         budget: seconds after which to stop, at the end of the last epoch that fits; default none.
@@ -62,7 +64,7 @@ def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto",
     Raises:
         Stopped: by Ctrl-C, SIGTERM or the budget; the checkpoint is there, and the same call goes on.
         ValueError: the recipe or the data are not those of the checkpoint or of the record that is there.
-        padam.training.checkpoint.Busy: another process trains this run.
+        padam.lock.Busy: another process trains this run.
         OSError: the disk is full, or `out` cannot be written; the checkpoints before are still there.
     """
     begun, path = time.monotonic(), records.path(recipe, seed, out)

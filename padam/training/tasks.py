@@ -1,32 +1,39 @@
 """What the loop needs to know of a kind of data: its batches, its loss, its evaluation."""
 
+import contextlib
 import math
 
 import torch
 from torch.nn.functional import cross_entropy
 
-from padam.training import augment, resized
+from padam.training import augment, resized, streaming
 
 
 class ImageTask:
     """Pictures with labels: shuffled batches, augmented if the data say so; cross-entropy, error.
 
-    All of the data lie on the device as bytes; what is random is drawn on the CPU from the two generators.
+    All of the data lie on the device as bytes, on a CPU where they lay before if they are packed. Packed pictures that
+    are too large for a card stay where they are, and only batches go there, the same ones (`padam.training.streaming`;
+    `streamed` is for tests). What is random is drawn on the CPU from the two generators.
     """
 
     clip, scale = None, 1.0  # gradients are not clipped, and all steps have the same rate
 
-    def __init__(self, data, batch_size, device="cpu"):
+    def __init__(self, data, batch_size, device="cpu", streamed=None):
         self.batch_size, self.device = batch_size, torch.device(device)
         self.shift, self.flip, self.resized = data.shift, data.flip, data.resized
+        self.streamed = streaming.too_large(data, self.device) if streamed is None else streamed
         self.size = data.train[0].shape[2:]
         self.mean, self.std = (255 * part.view(1, 3, 1, 1).to(device) for part in (data.mean, data.std))
-        pictures = data.train[0].to(device)
+        pictures = self._placed(data.train[0])
         self.pictures = pictures if self.resized else augment.padded(pictures, data.shift)
         self.labels = data.train[1].to(device)
-        self.parts = {"test": data.test, "valid": data.valid} if data.valid else {"test": data.test}
-        self.parts = {name: tuple(part.to(device) for part in pair) for name, pair in self.parts.items()}
+        parts = {"test": data.test, "valid": data.valid} if data.valid else {"test": data.test}
+        self.parts = {name: (self._placed(images), labels.to(device)) for name, (images, labels) in parts.items()}
         self.steps = -(-len(self.labels) // batch_size)  # of an epoch
+
+    def _placed(self, images):
+        return images if self.streamed else images.to(self.device)
 
     def _normalised(self, images):
         images = images.to(torch.float32, memory_format=torch.channels_last)
@@ -35,24 +42,38 @@ class ImageTask:
     def batches(self, order, augmentation):
         """Every (pictures, labels) of an epoch, float32 channels_last and int64; the last may be smaller.
 
-        `order` and `augmentation` are the CPU generators of the shuffle and of the crops.
+        `order` and `augmentation` are the CPU generators of the shuffle and of the crops. Close it if it is not read to
+        its end.
         """
-        chosen = torch.randperm(len(self.labels), generator=order).to(self.device)
+        chosen = torch.randperm(len(self.labels), generator=order)
+        pieces = chosen.to(self.device).split(self.batch_size)
+        if self.resized:
+            read = self._read(self.pictures, chosen.split(self.batch_size), pieces)
+            with contextlib.closing(self._resized(read, pieces, augmentation)) as shown:
+                yield from shown
+            return
         look = self._look(augmentation)
-        for some in chosen.split(self.batch_size):
+        for some in pieces:
             yield self._normalised(look(some)), self.labels[some]
+
+    def _read(self, pictures, pieces, there):
+        """The pictures that each of `pieces` names, on the device; `there` are the pieces on the device."""
+        if self.streamed:
+            return streaming.ahead(pictures, pieces, self.device)
+        return (pictures[some] for some in there)
+
+    def _resized(self, read, pieces, augmentation):
+        boxes = resized.draw(len(self.labels), self.size[0], self.flip, augmentation)
+        boxes = resized.Boxes(*(part.to(self.device) for part in boxes))
+        with contextlib.closing(read):
+            for some, pictures in zip(pieces, read, strict=True):
+                shown = resized.crop(pictures, resized.Boxes(*(part[some] for part in boxes)), self.resized)
+                yield self._normalised(shown), self.labels[some]
 
     def _look(self, augmentation):
         """A function that gives some of the pictures as this epoch shows them; what is random is drawn for all now."""
-        count = len(self.labels)
-        if self.resized:
-            boxes = resized.draw(count, self.size[0], self.flip, augmentation)
-            boxes = resized.Boxes(*(part.to(self.device) for part in boxes))
-            return lambda some: resized.crop(
-                self.pictures[some], resized.Boxes(*(part[some] for part in boxes)), self.resized
-            )
         if self.shift or self.flip:
-            shifts = augment.draw(count, self.shift, self.flip, augmentation)
+            shifts = augment.draw(len(self.labels), self.shift, self.flip, augmentation)
             shifts = augment.Shifts(*(part.to(self.device) for part in shifts))
             return lambda some: augment.crop(self.pictures, some, shifts, self.size)
         return lambda some: self.pictures[some].permute(0, 3, 1, 2)
@@ -71,19 +92,29 @@ class ImageTask:
         found = {}
         for name, (images, labels) in self.parts.items():
             totals = torch.zeros(2 + bool(self.resized), dtype=torch.float64, device=self.device)
-            step = 250 if self.device.type == "cpu" else 2000  # 250 stay in a core's cache
-            for some, answers in zip(images.split(step), labels.split(step), strict=True):
-                logits = model(self._normalised(self._middle(some))).float()
-                losses = cross_entropy(logits, answers, reduction="sum")
-                wrong = [(logits.argmax(1) != answers).sum()]
-                if self.resized:
-                    five = logits.topk(min(5, logits.shape[1])).indices
-                    wrong.append((five != answers[:, None]).all(1).sum())
-                totals += torch.stack((losses.double(), *(count.double() for count in wrong)))
+            pieces = torch.arange(len(labels)).split(self._at_once())
+            read = self._read(images, pieces, (slice(int(some[0]), int(some[-1]) + 1) for some in pieces))
+            with contextlib.closing(read):
+                for some, answers in zip(read, labels.split(self._at_once()), strict=True):
+                    logits = model(self._normalised(self._middle(some))).float()
+                    losses = cross_entropy(logits, answers, reduction="sum")
+                    wrong = [(logits.argmax(1) != answers).sum()]
+                    if self.resized:
+                        five = logits.topk(min(5, logits.shape[1])).indices
+                        wrong.append((five != answers[:, None]).all(1).sum())
+                    totals += torch.stack((losses.double(), *(count.double() for count in wrong)))
             means = (totals / len(labels)).tolist()
             keys = (f"{name}_loss", f"{name}_error", f"{name}_error_top5")
             found |= dict(zip(keys, means, strict=False))
         return found
+
+    def _at_once(self):
+        """How many pictures are evaluated at a time: on a CPU 250 of 32 pixels, which stay in a core's cache.
+
+        On a GPU 2000; of larger pictures so many that they have as many pixels.
+        """
+        count = 250 if self.device.type == "cpu" else 2000
+        return max(1, count * 32**2 // max(32, self.resized) ** 2)
 
     def _middle(self, images):
         """What is evaluated of pictures (N, 3, S, S): the middle square of side `resized`, if that is not 0."""

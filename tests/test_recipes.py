@@ -63,7 +63,7 @@ DECAY = {
     "ptb": PTB_DECAY,
 }  # fmt: skip
 
-# What else there is: optimizer, variant, data sets, what it sets. Beside these, each has lr3, lr0.33, on texts lr10.
+# What else there is: optimizer, variant, data sets, what it sets. Each has lr3, lr0.33, on texts lr10, lr30 as well.
 ON_PICTURES, ON_CIFAR, ON_IMAGENET = (
     tuple(data for data in MODELS if data.startswith(kind)) for kind in (("cifar", "imagenet"), "cifar", "imagenet")
 )
@@ -87,7 +87,7 @@ VARIANT_CELLS = [
 ] + [
     ("/".join(cell), variant, {"lr": factor})
     for cell in CELLS
-    for variant, factor in (("lr3", 3.0), ("lr0.33", 0.33), *[("lr10", 10.0)] * (cell[0] == "ptb"))
+    for variant, factor in (("lr3", 3.0), ("lr0.33", 0.33), *[("lr10", 10.0), ("lr30", 30.0)] * (cell[0] == "ptb"))
 ]  # fmt: skip
 EVERY = [(id, profile) for id in recipes.ids() for profile in ("quick", "small", "full")]
 

@@ -283,10 +283,10 @@ def test_each_rate_of_the_texts_is_a_recipes_and_is_held_without_decay(monkeypat
     monkeypatch.setattr(text_rates, "trained", lambda model, data, *rest, **options: trained(
         model, data._replace(train=data.train[:2000]), *rest, **options))  # fmt: skip
     settings = [run for run in studies.STUDIES["text-rates"].settings if run["optimizer"] == "yogi"]
-    assert [run["variant"] for run in settings] == ["-lr0.33", "", "-lr3", "-lr10"]
+    assert [run["variant"] for run in settings] == ["", "-lr3", "-lr10", "-lr30"]
     found = [text_rates.measure(setting, None, None) for setting in settings]
-    base = built[1].hyper["lr"]
-    assert [recipe.hyper["lr"] / base for recipe in built] == pytest.approx([0.33, 1, 3, 10])
+    base = built[0].hyper["lr"]
+    assert [recipe.hyper["lr"] / base for recipe in built] == pytest.approx([1, 3, 10, 30])
     assert [run["lr"] for run in found] == [[recipe.hyper["lr"]] * 4 for recipe in built]
     assert all(len(run["valid_loss"]) == 4 for run in found)
     assert text_rates.measure(settings[0], None, None)["valid_loss"] == found[0]["valid_loss"]

@@ -65,7 +65,7 @@ def _plain(value):
 def _variants(dataset, optimizer):
     """Variant -> the settings it changes, {name: a value or a factor as "x3"}, each with its source."""
     # AdamW's normalised decay of a step does not depend on the rate, so torch's weight_decay follows these.
-    factors = ("3", "0.33", "10") if dataset == "ptb" else ("3", "0.33")
+    factors = ("3", "0.33", "10", "30") if dataset == "ptb" else ("3", "0.33")
     found = {f"lr{text}": {"lr": (f"x{text}", section5.ABLATION)} for text in factors}
     if optimizer == "padam":
         found |= {kind: {"correction": (kind, section5.ABLATION)} for kind in ("none", "exact")}

@@ -16,6 +16,8 @@ _ARMS = (
 )  # fmt: skip
 # And without the square root in the way: SGD-momentum, and Padam as the recipe for three layers has it.
 _OTHERS = (("sgdm", 3.0, {"momentum": 0.9}), ("padam", 1.0, {"p": 0.2}))
+# And with a memory that does not fade: Amsgrad, and Padam as the recipe for two layers has it.
+_KEEPING = (("amsgrad", 0.003, {}), ("amsgrad", 0.01, {}), ("padam", 0.01, {"p": 0.4}), ("padam", 0.03, {"p": 0.4}))
 
 
 def measure(setting, data, folder):
@@ -23,6 +25,7 @@ def measure(setting, data, folder):
     text = datasets.load("pydoc")
     model = models.build(_MODEL, vocabulary=len(text.vocabulary), seed=setting["seed"])
     more = {name: more for name, _, more in _OTHERS}.get(setting["optimizer"], {})
+    more |= {"p": setting["p"]} if "p" in setting else {}
     optimizer = optim.build(
         setting["optimizer"], model.parameters(), lr=setting["lr"], weight_decay=setting["decay"], **more
     )
@@ -53,7 +56,10 @@ TEXT_DECAY = Study(
             *((name, lr, decay) for name, decay in _ARMS for lr in _RATES),
             *((name, lr, decay) for name, lr, _ in _OTHERS for decay in (0.0, _OURS)),
         )
+    ) + tuple(
+        {"optimizer": name, "lr": lr, "decay": decay, "seed": seed, **more}
+        for seed in range(3) for name, lr, more in _KEEPING for decay in (0.0, 1e-5, 1e-4)
     ),
     measure=measure,
-    minutes=30,
+    minutes=40,
 )  # fmt: skip

@@ -136,4 +136,8 @@ PROSE = {
     r"(\hat{v}_t + \epsilon)^p": "(hatv_t + epsilon) ** p",
     r"\hat{v}_t^{p} + \epsilon": "hatv_t**p + epsilon",
     r"1 - (1 - 0.1)^2 = 0.19": "0.19",
+    # Words
+    r"\alpha \lambda / \hat{v}_t^{p}": "alpha * lambda_ / hatv_t**p",
+    r"1 - 2p": "1 - 2 * p",
+    r"10^{1 - 2p}": "10 ** (1 - 2 * p)",
 }

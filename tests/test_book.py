@@ -286,7 +286,8 @@ def test_pages_without_faults_pass(tmp_path):
     assert make.faults_of(tmp_path) == []
 
 
-def test_the_cell_that_retrains_runs_what_it_says_and_on_colab_keeps_it_on_the_drive(monkeypatch, tmp_path):
+@pytest.mark.parametrize(("chapter", "archive"), [("13-cifar", "cifar10"), ("15-treebank", "ptb")])
+def test_the_cell_that_retrains_runs_what_it_says_and_on_colab_keeps_it_on_the_drive(chapter, archive, monkeypatch):
     """As it stands it does nothing; switched on it fetches, trains and shows, with commands that the package has."""
     import sys
     import types
@@ -296,7 +297,7 @@ def test_the_cell_that_retrains_runs_what_it_says_and_on_colab_keeps_it_on_the_d
     from padam import cli
     from padam.data import fetch
 
-    (cell,) = [c.source for c in _code(ROOT / "chapters" / "13-cifar.ipynb") if c.source.startswith("RETRAIN")]
+    (cell,) = [c.source for c in _code(ROOT / "chapters" / f"{chapter}.ipynb") if c.source.startswith("RETRAIN")]
     assert cell.startswith("RETRAIN = False\n")
     done, fetched, mounted, piped = [], [], [], []
     shell = types.SimpleNamespace(system=done.append, run_line_magic=lambda *line: piped.append(" ".join(line)))
@@ -306,7 +307,7 @@ def test_the_cell_that_retrains_runs_what_it_says_and_on_colab_keeps_it_on_the_d
     monkeypatch.setattr(fetch, "fetch", lambda archive, root, given: fetched.append((archive.name, root)))
     switched = cell.replace("RETRAIN = False", "RETRAIN = True")
     exec(switched, dict(names))
-    assert fetched == [("cifar10", "data")]
+    assert fetched == [(archive, "data")]
     assert [command.split(" -m padam ")[1].split()[0] for command in done] == ["reproduce", "results"]
     assert all(command.startswith(sys.executable) and "--out padam-runs" in command for command in done)
     planned = CliRunner().invoke(cli.app, [*done[0].split()[3:], "--plan"])

@@ -38,7 +38,7 @@ def measure(setting, data, folder):
 
 def _observe(trainer, row, before):
     weights = torch.cat([p.detach().flatten() for p in trainer.model.layers.parameters()])
-    return observed(trainer, row) | {"weights": weights.square().mean().sqrt().item()}
+    return observed(trainer, row, before) | {"weights": weights.square().mean().sqrt().item()}
 
 
 TEXT_DECAY = Study(

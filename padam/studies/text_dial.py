@@ -7,7 +7,7 @@ from padam.studies.study import Study, columns, trained
 _MODEL, _EPOCHS, _BATCH = "lstm2-h64", 6, 20
 TYPICAL = 1e-8  # a second moment that is common in such networks, by which rates of different p are made comparable
 _DIAL = (0.0, 0.0625, 0.125, 0.2, 0.25, 0.4, 0.5)
-LOOK, COLUMNS = 2000, 20  # words of the test text, and columns, in which the layers are looked at
+_LOOK, _COLUMNS = 2000, 20  # words of the test text, and columns, in which the layers are looked at
 _RATES = (3.0, 10.0, 30.0, 100.0)
 _ARMS = tuple((p, 1.0) for p in _DIAL) + ((0.5, 0.1),)  # exponent, and the LSTM layers' share of the base rate
 
@@ -33,19 +33,15 @@ def measure(setting, data, folder):
         optimizer = optim.build("sgdm", groups, lr=lr / 10, momentum=0.9)
     how = recipes.get("ptb/lstm2/padam", "quick").text
     rows = trained(
-        model, text, optimizer, _observe, folder, epochs=_EPOCHS, batch_size=_BATCH, seed=setting["seed"], text=how
+        model, text, optimizer, observed, folder, epochs=_EPOCHS, batch_size=_BATCH, seed=setting["seed"], text=how
     )
     return columns(rows)
 
 
-def _observe(trainer, row, before):
-    return observed(trainer, row)
-
-
-def observed(trainer, row):
+def observed(trainer, row, before):
     """An epoch's losses, nats a word, and what the last layer's outputs do on the beginning of the test text."""
-    text = trainer.task.parts["test"][:LOOK]
-    last = models.activity(trainer.model, text.view(COLUMNS, -1).t())[-1]
+    text = trainer.task.parts["test"][:_LOOK]
+    last = models.activity(trainer.model, text.view(_COLUMNS, -1).t())[-1]
     losses = {key: row[key] for key in ("train_loss", "valid_loss", "test_loss")}
     return losses | {"size": last.size, "change": last.change}
 

@@ -225,7 +225,10 @@ MUTANTS = (
     Mutant("packed pictures have one hash", "training/provenance.py", 'hashlib.sha256(" ".join(packed).encode())', "hashlib.sha256()", STREAMING, fast=False),
     Mutant("a false start counts", "records/quantities.py", "if run.milestones and not run.false_start else", "if run.milestones else", CLAIMS, fast=False),
     Mutant("best for last", "tables/cells.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, fast=False),
-    # --- models/lstm.py, text in training/tasks.py
+    # --- models/lstm.py, text in training/tasks.py, the studies on text
+    Mutant("activity from column to column", "models/lstm.py", "x.std(0).mean()", "x.std(1).mean()", TEXT, fast=False),
+    Mutant("a text is not read as fit is told", "training/loop.py", "seed=seed, text=text,", "seed=seed,", TEXT, fast=False),
+    Mutant("one exponent for every Padam of the study", "studies/text_decay.py", 'if "p" in setting else {}', 'if "P" in setting else {}', STUDIES, fast=False),
     Mutant("dropped words differ by place", "models/lstm.py", "torch.rand(len(weight), 1,", "torch.rand(*weight.shape,", TEXT, fast=False),
     Mutant("locked dropout unlocked", "models/lstm.py", "torch.rand(1, *x.shape[1:],", "torch.rand(*x.shape,", TEXT, fast=False),
     Mutant("locked dropout without its factor", "models/lstm.py", "device=x.device) >= share) / (1 - share)", "device=x.device) >= share)", TEXT, fast=False),

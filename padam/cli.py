@@ -13,6 +13,7 @@ from rich.table import Table
 
 from padam import recipes, reproduce
 from padam.options import Budget, Capture, Data, Device, Id, Out, Plan, Precision, Profile, Seeds, Threads
+from padam.training import workers
 from padam.training.progress import said
 
 _EPILOG = (
@@ -31,6 +32,12 @@ _clock = {"begun": time.monotonic()}
 def _left_of(budget):
     """The seconds that are left of a budget, which began with the process; None without one."""
     return None if budget is None else max(budget - (time.monotonic() - _clock["begun"]), 0.0)
+
+
+@app.callback()
+def _alone_or_training(context: typer.Context):
+    if workers.count() > 1 and context.invoked_subcommand != "train":
+        _fail("torchrun is for `train`; start the other commands without it.")
 
 
 @app.command("list")
@@ -85,21 +92,25 @@ def train(
     Examples:
       python -m padam train cifar10/vgg16/padam
       python -m padam train cifar10/vgg16/padam --profile small --budget 25m
+      torchrun --nproc-per-node 4 -m padam train imagenet/resnet18/padam --profile full
+
+    Under torchrun a process for each card takes its share of every batch, of pictures only. torchrun ends with 1 where
+    it says another status above; after Ctrl-C it gives the epoch 30 s to finish, or --shutdown-timeout's seconds.
     """
     recipe, limit = _recipe(id, profile), _left_of(budget)
     cell = _asked(reproduce.look, recipe, seed, out)
     if plan:
-        typer.echo(reproduce.told(cell))
+        _say(reproduce.told(cell), err=False)
         return
     from padam import training
 
     with _ends_told(), warnings.catch_warnings():
-        warnings.showwarning = lambda message, *rest: typer.echo(f"Warning: {message}", err=True)
+        warnings.showwarning = lambda message, *rest: _say(f"Warning: {message}")
         record = training.train(recipe, seed, out, data=data, device=device, precision=precision, threads=threads,
                                 budget=limit, capture=capture, keep=keep)  # fmt: skip
     diverged = record["outcome"]["status"] == "diverged"
     end = f"diverged in epoch {record['epochs_run']}" if diverged else f"finished: {said(record['final'])}"
-    typer.echo(f"{cell.label}: {end}\n{cell.path}")
+    _say(f"{cell.label}: {end}\n{cell.path}", err=False)
 
 
 @app.command("reproduce")
@@ -260,12 +271,12 @@ def _ends_told():
     try:
         yield
     except training.Stopped as stop:
-        typer.echo(str(stop), err=True)
+        _say(str(stop), stop)
         raise typer.Exit(reproduce.INTERRUPTED if stop.interrupted else reproduce.STOPPED) from stop
     except training.Busy as error:
-        typer.echo(f"Error: {error}", err=True)
+        _say(f"Error: {error}", error)
         raise typer.Exit(reproduce.BUSY) from error
-    except (ValueError, OSError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ModuleNotFoundError, training.Lost) as error:
         _fail(error)
 
 
@@ -281,9 +292,15 @@ def _asked(call, *given):
         _fail(error)
 
 
-def _fail(message):
-    typer.echo(f"Error: {message}", err=True)
+def _fail(error):
+    _say(f"Error: {error}", error)
     raise typer.Exit(1)
+
+
+def _say(message, error=None, err=True):
+    """Write a line to stderr, or to stdout; of several processes (torchrun) only the one that is to."""
+    if workers.speaks(error):
+        typer.echo(message, err=err)
 
 
 def main(begun=None):

@@ -43,6 +43,7 @@ RESIZED = ("tests/test_resized.py",)
 LARGE = ("tests/test_large_models.py",)
 IMAGENET = ("tests/test_imagenet.py",)
 STREAMING = ("tests/test_streaming.py",)
+DISTRIBUTED = ("tests/test_workers.py",)
 SAMPLE = ("tests/test_sample.py",)
 TEXT_CLAIMS = ("tests/test_text_claims.py",)
 RESULTS = ("tests/test_results.py", "tests/test_claims.py")
@@ -223,6 +224,26 @@ MUTANTS = (
     Mutant("reading outlives training", "training/engine.py", "contextlib.closing(self.task.batches(self.order, self.augmentation))",
            "contextlib.nullcontext(self.task.batches(self.order, self.augmentation))", STREAMING, fast=False),
     Mutant("packed pictures have one hash", "training/provenance.py", 'hashlib.sha256(" ".join(packed).encode())', "hashlib.sha256()", STREAMING, fast=False),
+    # --- training/workers.py, and what calls it
+    Mutant("every process trains on everything", "training/workers.py", "return examples.tensor_split(self.count)[self.rank]", "return examples", DISTRIBUTED, fast=False),
+    Mutant("totals are not summed", "training/workers.py", "self.distributed.all_reduce(tensor)", "pass", DISTRIBUTED, fast=False),
+    Mutant("gradients are not shared", "training/workers.py", "return DistributedDataParallel(model, device_ids=cards)", "return model", DISTRIBUTED, fast=False),
+    Mutant("averages of its own", "training/workers.py", "self.distributed.broadcast(buffer, 0)", "pass", DISTRIBUTED, fast=False),
+    Mutant("all at once", "training/workers.py", "self.first(lambda: mine.append(call()))", "mine.append(call())", DISTRIBUTED, fast=False),
+    Mutant("a lost process is any error", "training/workers.py", "if not _is_of_the_connection(error):", "if True:", DISTRIBUTED, fast=False),
+    Mutant("every process speaks", "training/workers.py", "return rank() == 0 or", "return True or", DISTRIBUTED, fast=False),
+    Mutant("uneven shares weigh the same", "training/tasks.py", "len(share[1]) * self.group.count / len(whole)", "1.0", DISTRIBUTED, fast=False),
+    Mutant("evaluated by every process alone", "training/tasks.py", "self.group.total(totals) / len(labels)", "totals / len(labels)", DISTRIBUTED, fast=False),
+    Mutant("each process stops by its own clock", "training/run.py", "self.group.first(lambda: self._stop_if_due(signals, budget, begun))", "self._stop_if_due(signals, budget, begun)", DISTRIBUTED, fast=False),
+    Mutant("every process writes", "training/run.py", "self.group.first(lambda: self._save_if_due(signals))", "self._save_if_due(signals)", DISTRIBUTED, fast=False),
+    Mutant("another number of processes goes on", "training/run.py", '("threads", "precision", "processes")', '("threads", "precision")', DISTRIBUTED, fast=False),
+    Mutant("texts are shared", "training/engine.py", "if group.count > 1:", "if False:", DISTRIBUTED, fast=False),
+    Mutant("more processes than pictures", "training/engine.py", "if fewest < self.group.count:", "if False:", DISTRIBUTED, fast=False),
+    Mutant("the error of process 0 is its own", "training/workers.py", "if self.told is not None:", "if self.told is not None and self.rank == 0:", DISTRIBUTED, fast=False),
+    Mutant("a card by the number among all", "training/workers.py", 'os.environ["LOCAL_RANK"]', 'os.environ["RANK"]', DISTRIBUTED, fast=False),
+    Mutant("as many cards as one likes", "training/workers.py", "if here > cards:", "if False:", DISTRIBUTED, fast=False),
+    Mutant("whoever has a WORLD_SIZE is one of many", "training/workers.py", 'if "TORCHELASTIC_RUN_ID" in os.environ else 1', 'if "WORLD_SIZE" in os.environ else 1', DISTRIBUTED, fast=False),
+    Mutant("every command under torchrun", "cli.py", 'context.invoked_subcommand != "train"', "False", DISTRIBUTED, fast=False),
     Mutant("a false start counts", "records/quantities.py", "if run.milestones and not run.false_start else", "if run.milestones else", CLAIMS, fast=False),
     Mutant("best for last", "tables/cells.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, fast=False),
     # --- models/lstm.py, text in training/tasks.py, the studies on text

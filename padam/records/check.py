@@ -25,6 +25,9 @@ def faults(record):
     found = []
     if record["schema"] != SCHEMA:
         found.append(f"schema is {record['schema']}, not {SCHEMA}")
+    processes = record.get("processes", 1)
+    if not isinstance(processes, int) or processes < 1:
+        found.append(f"processes is {processes}, not a number from 1 on")
     return found + _recipe(record) + _history(record) + _outcome(record) + _times(record)
 
 

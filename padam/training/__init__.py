@@ -4,6 +4,7 @@ import importlib
 
 _PLACES = {
     "Busy": "padam.lock",
+    "Lost": "padam.training.workers",
     "Stopped": "padam.training.stopping",
     "evaluate": "padam.training.loop",
     "fit": "padam.training.loop",

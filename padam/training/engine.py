@@ -8,6 +8,7 @@ import torch
 
 from padam.schedules import multistep
 from padam.training import precision as formats
+from padam.training import workers
 from padam.training.tasks import task
 
 _FURTHER = 1 << 40
@@ -31,26 +32,44 @@ class Trainer:
             anew, in training mode without updates. The weights are the same; batch norm's averages, and so the test
             error, are not. The further pass gives train_loss_further and train_error_further.
         text: how a text is read, see `padam.training.tasks.TextTask`.
+        group: the processes that train together (`padam.training.workers`); `batch_size` is of all of them.
 
-    Raises ValueError for the authors' loop with texts or with capture.
+    Raises ValueError for the authors' loop with texts or with capture, and for several processes with any of the three
+    or with fewer pictures than processes.
     """
 
     def __init__(self, model, data, optimizer, *, batch_size=128, milestones=(), gamma=0.1, seed=0, device="cpu",
-                 precision="fp32", capture=False, loop="plain", text=None):  # fmt: skip
+                 precision="fp32", capture=False, loop="plain", text=None, group=workers.ALONE):  # fmt: skip
         self.device, self.precision = torch.device(device), precision
         self.model = model.to(self.device, memory_format=torch.channels_last)
-        self.task, self.optimizer = task(data, batch_size, self.device, text), optimizer
+        self.network, self.group = self.model, group  # the network is what trains; under torchrun it wraps the model
+        self.task, self.optimizer = task(data, batch_size, self.device, text, group), optimizer
         self.rates = [multistep(float(group["lr"]), milestones, gamma) for group in optimizer.param_groups]
         self.scaler = formats.scaler(precision, self.device)
         self.order = torch.Generator().manual_seed(seed)
         self.augmentation = torch.Generator().manual_seed(_AUGMENTATION + seed)
         self.capture, self.captured, self.captured_lr = capture, None, None
         self.epoch, self.tick = 0, lambda: None  # tick is called after every step
+        if group.count > 1:
+            self._check_together(loop)
         self.further = None  # generators of the authors' further pass: their own, so that training draws as without it
         if loop == "authors":
             if capture or not hasattr(self.task, "pictures"):
                 raise ValueError("the authors' loop is for pictures, and it is not captured.")
             self.further = tuple(torch.Generator().manual_seed(_FURTHER + seed + part) for part in (0, _AUGMENTATION))
+
+    def _check_together(self, loop):
+        if self.capture or loop != "plain" or not hasattr(self.task, "pictures"):
+            raise ValueError(
+                "several processes train pictures only, in the plain loop and without capture; start this run without "
+                "torchrun."
+            )
+        fewest = self.task.fewest()
+        if fewest < self.group.count:
+            raise ValueError(
+                f"a batch, or a part that is evaluated, has {fewest} pictures, which {self.group.count} processes "
+                f"cannot share; start {fewest} processes or fewer."
+            )
 
     def run_epoch(self):
         """Train on everything once, evaluate, and return the epoch's row of the history."""
@@ -72,6 +91,7 @@ class Trainer:
     def train_epoch(self):
         """One pass over the training set: running means of loss and error."""
         self.model.train()
+        self.network = self.group.shared(self.model)
         loss_sum = torch.zeros((), device=self.device)
         wrong, seen = torch.zeros((), dtype=torch.int64, device=self.device), 0
         with contextlib.closing(self.task.batches(self.order, self.augmentation)) as batches:
@@ -81,7 +101,11 @@ class Trainer:
                 wrong += errors
                 seen += count
                 self.tick()
-        return {"train_loss": loss_sum.item() / seen, "train_error": wrong.item() / seen}
+        self.network = self.model
+        self.group.same_buffers(self.model)
+        totals = torch.stack((loss_sum.double(), wrong.double(), torch.full_like(loss_sum, seen, dtype=torch.float64)))
+        loss, wrong, seen = self.group.total(totals).tolist()
+        return {"train_loss": loss / seen, "train_error": wrong / seen}
 
     @torch.no_grad()
     def further_pass(self):
@@ -117,8 +141,9 @@ class Trainer:
     def forward_backward(self, batch):
         """(loss, how many examples, how many errors) of a batch, with the gradients left in the parameters."""
         with formats.autocast(self.precision, self.device):
-            result = self.task.loss(self.model, batch)
-        (result[0] if self.scaler is None else self.scaler.scale(result[0])).backward()
+            result = self.task.loss(self.network, batch)
+        loss = result[0] if self.task.weight == 1.0 else result[0] * self.task.weight
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
         return result
 
     def update(self):

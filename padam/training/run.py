@@ -1,5 +1,6 @@
 """A recipe trained to its record: resumed where it was left, stopped when asked, never lost."""
 
+import contextlib
 import datetime
 import time
 import warnings
@@ -9,7 +10,7 @@ import torch
 from padam import data as datasets
 from padam import models, optim, recipes, records
 from padam.records import check
-from padam.training import checkpoint, provenance
+from padam.training import checkpoint, provenance, workers
 from padam.training import precision as formats
 from padam.training.engine import Trainer, diverged, flushed_denormals
 from padam.training.progress import bar
@@ -17,6 +18,7 @@ from padam.training.stopping import Signals, Stopped, deterministic, large_block
 
 # What a recipe's optimizer is called in the catalog, where that differs: Amsgrad runs as torch's Adam(amsgrad=True).
 _BUILT_AS = {"amsgrad": "adam"}
+_SETTINGS = ("threads", "precision", "processes")  # with others, the next epoch would not be the one that follows
 
 
 def build(recipe, data, device, **more):
@@ -58,36 +60,60 @@ def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto",
         capture: replay the step as a CUDA graph (images, on CUDA only).
         keep: keep the last checkpoint, which holds the trained weights, when the run is finished.
 
+    Under torchrun all its processes call this and get the record, which process 0 writes, as well as the checkpoints.
+    Each takes its share of every batch, so that the gradient is the whole batch's; batch norm sees a process's share
+    only, and its running averages are those of process 0. Pictures only; the machines, if several, share `out`.
+
     On the same device a resumed run ends in the same weights, bit for bit, as one that was never interrupted, and at
     most the epoch that was running is trained again. A loss that is no number ends the run: a "diverged" record.
 
     Raises:
         Stopped: by Ctrl-C, SIGTERM or the budget; the checkpoint is there, and the same call goes on.
-        ValueError: the recipe or the data are not those of the checkpoint or of the record that is there.
+        ValueError: the recipe, the data or the number of processes are not those of the checkpoint or of the record
+            that is there; torchrun trains texts, or with capture or the authors' loop.
+        padam.training.Lost: another process of the run has ended; the same call goes on from the last finished epoch.
         padam.lock.Busy: another process trains this run.
         OSError: the disk is full, or `out` cannot be written; the checkpoints before are still there.
     """
-    begun, path = time.monotonic(), records.path(recipe, seed, out)
-    if path.exists():
-        return _existing(path, recipe, keep)
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    folder, threads_before = path.with_suffix(""), torch.get_num_threads()
-    with checkpoint.locked(folder), torch.random.fork_rng(), flushed_denormals(), deterministic(device):
-        if path.exists():  # another process finished it before we had the lock
-            return _existing(path, recipe, keep)
-        try:
-            run = _Run(recipe, seed, path, datasets.load(recipe.dataset, data), device, precision, threads, capture)
-            record = run.to_the_end(budget, begun)
-            check.check(record)
-            checkpoint.write(path, records.dumps(record).encode(), exclusive=True)
-        finally:
-            torch.set_num_threads(threads_before)
-        if not keep:
-            checkpoint.remove(folder)
+    begun, path, device = time.monotonic(), records.path(recipe, seed, out), workers.place(device)
+    with workers.joined(device) as group:
+
+        def _begin():
+            loaded = datasets.load(recipe.dataset, data)
+            return _Run(recipe, seed, path, loaded, device, precision, threads, capture, group)
+
+        return _recorded(_begin, recipe, path, group, device, keep, budget, begun)
+
+
+def _recorded(begin, recipe, path, group, device, keep, budget, begun):
+    """The record that is there, or that of the run which `begin` begins; the process is left as it was."""
+    if found := group.first(lambda: _existing(path, recipe, keep)):
+        return found
+    with contextlib.ExitStack() as held:
+        group.first(lambda: held.enter_context(checkpoint.locked(path.with_suffix(""))))
+        for meanwhile in (torch.random.fork_rng(group.cards), flushed_denormals(), deterministic(device)):
+            held.enter_context(meanwhile)
+        # Another process may have finished it before we had the lock.
+        if found := group.first(lambda: _existing(path, recipe, keep)):
+            return found
+        held.callback(torch.set_num_threads, torch.get_num_threads())
+        record = group.in_turn(begin).to_the_end(budget, begun)
+        return group.first(lambda: _written(record, path, keep))
+
+
+def _written(record, path, keep):
+    """The record, once it is checked and on the disk, and its checkpoints are gone."""
+    check.check(record)
+    checkpoint.write(path, records.dumps(record).encode(), exclusive=True)
+    if not keep:
+        checkpoint.remove(path.with_suffix(""))
     return record
 
 
 def _existing(path, recipe, keep):
+    """The record that is there, if it is of this recipe; None where there is none."""
+    if not path.exists():
+        return None
     record = records.read(path)
     differs = _differences(record["recipe"], recipe.values())
     if differs:
@@ -109,8 +135,9 @@ def _differences(old, new):
 class _Run:
     """One recipe, one seed, between its epochs."""
 
-    def __init__(self, recipe, seed, path, data, device, precision, threads, capture):
-        self.recipe, self.seed, self.folder = recipe, seed, path.with_suffix("")
+    def __init__(self, recipe, seed, path, data, device, precision, threads, capture, group):
+        self.recipe, self.seed, self.folder, self.group = recipe, seed, path.with_suffix(""), group
+        self.saved_at, self.cost = time.monotonic(), 0.0  # of the last checkpoint: when, and how long it took
         self.data = datasets.split(data, recipe.train_size, recipe.holdout)
         if capture and (device.type != "cuda" or isinstance(self.data, datasets.Text)):
             raise ValueError("capture is for pictures on CUDA: texts and CPUs train eagerly.")
@@ -123,6 +150,7 @@ class _Run:
             "recipe": recipe.values(), "seed": seed, "data": provenance.data_hash(self.data), "history": {},
             "threads": torch.get_num_threads(), "precision": self.trainer.precision, "sources": [source],
             "devices": [provenance.device_name(device)], "started": now(), "status": "running",
+            "processes": group.count,
         }  # fmt: skip
         if saved:
             self._resume(saved, source)
@@ -134,18 +162,18 @@ class _Run:
         return Trainer(
             model, self.data, optimizer, batch_size=recipe.batch_size,
             milestones=recipe.milestones, gamma=recipe.gamma, seed=self.seed, device=device, precision=precision,
-            capture=capture, loop=recipe.loop, text=recipe.text,
+            capture=capture, loop=recipe.loop, text=recipe.text, group=self.group,
         )  # fmt: skip
 
     def _resume(self, saved, source):
-        """Take over a checkpoint, if it is of this recipe, these data, this number of threads and this precision."""
+        """Take over a checkpoint, if it is of this recipe, these data and these `_SETTINGS`."""
         for what, old, new in (
             ("recipe", saved["recipe"], self.state["recipe"]),
             ("data", {"sha256": saved["data"]}, {"sha256": self.state["data"]}),
             (
                 "settings",
-                {k: saved[k] for k in ("threads", "precision")},
-                {k: self.state[k] for k in ("threads", "precision")},
+                {"processes": 1} | {k: saved[k] for k in _SETTINGS if k in saved},
+                {k: self.state[k] for k in _SETTINGS},
             ),
         ):
             if differs := _differences(old, new):
@@ -156,7 +184,7 @@ class _Run:
         if saved["sources"][-1] != source:
             warnings.warn(
                 f"the code changed since the checkpoint in {self.folder}; the record will list both versions.",
-                stacklevel=4,
+                stacklevel=7,
             )
         devices = saved["devices"] + [d for d in self.state["devices"] if d != saved["devices"][-1]]
         sources = saved["sources"] + [source] * (saved["sources"][-1] != source)
@@ -165,25 +193,31 @@ class _Run:
 
     def to_the_end(self, budget, begun):
         """Train what is left and return the record; raises `Stopped` before `budget` seconds after `begun`."""
-        saved_at, cost = time.monotonic(), 0.0
-        label = f"{self.recipe.id}, seed {self.seed}"
-        with Signals(label) as signals, bar(self.trainer, self.recipe.epochs, label, lines=True) as progress:
+        label, speaks = f"{self.recipe.id}, seed {self.seed}", self.group.rank == 0
+        shown = bar(self.trainer, self.recipe.epochs, label, lines=True) if speaks else contextlib.nullcontext(_unseen)
+        with Signals(label, quiet=not speaks) as signals, shown as progress:
             while self.trainer.epoch < self.recipe.epochs and self.state["status"] != "diverged":
-                spent, last = time.monotonic() - begun, self.state["history"].get("seconds", [0.0])[-1]
-                if signals.asked or (budget is not None and spent + 1.1 * last > budget):
-                    self._save_if_new()
-                    why = "as asked" if signals.asked else "before its budget is spent"
-                    raise Stopped(self._where(why), interrupted=bool(signals.asked))
+                self.group.first(lambda: self._stop_if_due(signals, budget, begun))
                 row = self._epoch()
-                # On a GPU an epoch may be shorter than writing a checkpoint: then not every epoch is written.
-                if self.trainer.device.type == "cpu" or time.monotonic() - saved_at > 20 * cost:
-                    at = time.monotonic()
-                    with signals.finishing():
-                        self._save_if_new()
-                    saved_at, cost = time.monotonic(), time.monotonic() - at
+                self.group.first(lambda: self._save_if_due(signals))
                 progress(row)
-        self._save_if_new()
+        self.group.first(self._save_if_new)
         return self._record()
+
+    def _stop_if_due(self, signals, budget, begun):
+        spent, last = time.monotonic() - begun, self.state["history"].get("seconds", [0.0])[-1]
+        if signals.asked or (budget is not None and spent + 1.1 * last > budget):
+            self._save_if_new()
+            why = "as asked" if signals.asked else "before its budget is spent"
+            raise Stopped(self._where(why), interrupted=bool(signals.asked))
+
+    def _save_if_due(self, signals):
+        # On a GPU an epoch may be shorter than writing a checkpoint: then not every epoch is written.
+        if self.trainer.device.type == "cpu" or time.monotonic() - self.saved_at > 20 * self.cost:
+            at = time.monotonic()
+            with signals.finishing():
+                self._save_if_new()
+            self.saved_at, self.cost = time.monotonic(), time.monotonic() - at
 
     def _epoch(self):
         row = self.trainer.run_epoch()
@@ -217,7 +251,11 @@ class _Run:
             "precision": state["precision"], "device": ", ".join(state["devices"]), "threads": state["threads"],
             "versions": provenance.versions(), "commit": provenance.commit(), "source_hash": state["sources"],
             "data_sha256": state["data"], "started": state["started"], "finished": now(),
-        }  # fmt: skip
+        } | ({"processes": self.group.count} if self.group.count > 1 else {})  # fmt: skip
+
+
+def _unseen(row):
+    """The progress of a process that shows none."""
 
 
 def _capturable(recipe, capture):

@@ -25,13 +25,13 @@ class Signals:
     """While entered, the first Ctrl-C or SIGTERM sets `asked`, so that the epoch can be finished; the second stops now.
 
     What is done inside `finishing()` is finished all the same. Only the main thread can do so; elsewhere signals are
-    left as they are.
+    left as they are. With `quiet` nothing is said: another process of the run does.
     """
 
     _CAUGHT = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self, label):
-        self.label, self.asked, self._before, self._finishing = label, None, {}, False
+    def __init__(self, label, quiet=False):
+        self.label, self.quiet, self.asked, self._before, self._finishing = label, quiet, None, {}, False
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
@@ -49,8 +49,9 @@ class Signals:
                 interrupted=True,
             )
         self.asked = signal.Signals(number).name
-        said = f"\n{self.label}: finishing this epoch, then stopping. Once more to stop now."
-        print(said, file=sys.stderr)  # noqa: T201
+        if not self.quiet:
+            said = f"\n{self.label}: finishing this epoch, then stopping. Once more to stop now."
+            print(said, file=sys.stderr)  # noqa: T201
 
     @contextlib.contextmanager
     def finishing(self):

@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from padam.training import augment, resized, streaming
+from padam.training.workers import ALONE
 
 
 class ImageTask:
@@ -15,12 +16,16 @@ class ImageTask:
     All of the data lie on the device as bytes, on a CPU where they lay before if they are packed. Packed pictures that
     are too large for a card stay where they are, and only batches go there, the same ones (`padam.training.streaming`;
     `streamed` is for tests). What is random is drawn on the CPU from the two generators.
+
+    Where several processes train (`group`), each draws the same and takes its share of every batch and of what is
+    evaluated. `weight` is by how much the loss of the last batch's share counts in the mean over the processes.
     """
 
     clip, scale = None, 1.0  # gradients are not clipped, and all steps have the same rate
+    weight = 1.0
 
-    def __init__(self, data, batch_size, device="cpu", streamed=None):
-        self.batch_size, self.device = batch_size, torch.device(device)
+    def __init__(self, data, batch_size, device="cpu", streamed=None, group=ALONE):
+        self.batch_size, self.device, self.group = batch_size, torch.device(device), group
         self.shift, self.flip, self.resized = data.shift, data.flip, data.resized
         self.streamed = streaming.too_large(data, self.device) if streamed is None else streamed
         self.size = data.train[0].shape[2:]
@@ -35,6 +40,10 @@ class ImageTask:
     def _placed(self, images):
         return images if self.streamed else images.to(self.device)
 
+    def fewest(self):
+        """How many pictures the smallest batch or evaluated part has."""
+        return min(*(len(labels) for _, labels in self.parts.values()), (len(self.labels) - 1) % self.batch_size + 1)
+
     def _normalised(self, images):
         images = images.to(torch.float32, memory_format=torch.channels_last)
         return images.sub_(self.mean).div_(self.std)
@@ -46,9 +55,19 @@ class ImageTask:
         its end.
         """
         chosen = torch.randperm(len(self.labels), generator=order)
-        pieces = chosen.to(self.device).split(self.batch_size)
+        with contextlib.closing(self._shares(chosen, augmentation)) as shares:
+            for whole, share in zip(chosen.split(self.batch_size), shares, strict=True):
+                self.weight = len(share[1]) * self.group.count / len(whole)
+                yield share
+
+    def _shares(self, chosen, augmentation):
+        """This process's share of every batch of the pictures `chosen`, int64 (N,) on the CPU."""
+        here, pieces = (
+            [self.group.share(some) for some in numbers.split(self.batch_size)]
+            for numbers in (chosen, chosen.to(self.device))
+        )
         if self.resized:
-            read = self._read(self.pictures, chosen.split(self.batch_size), pieces)
+            read = self._read(self.pictures, here, pieces)
             with contextlib.closing(self._resized(read, pieces, augmentation)) as shown:
                 yield from shown
             return
@@ -92,10 +111,12 @@ class ImageTask:
         found = {}
         for name, (images, labels) in self.parts.items():
             totals = torch.zeros(2 + bool(self.resized), dtype=torch.float64, device=self.device)
-            pieces = torch.arange(len(labels)).split(self._at_once())
-            read = self._read(images, pieces, (slice(int(some[0]), int(some[-1]) + 1) for some in pieces))
+            pieces = self.group.share(torch.arange(len(labels))).split(self._at_once())
+            places = [slice(int(some[0]), int(some[-1]) + 1) for some in pieces]
+            read = self._read(images, pieces, places)
             with contextlib.closing(read):
-                for some, answers in zip(read, labels.split(self._at_once()), strict=True):
+                for some, place in zip(read, places, strict=True):
+                    answers = labels[place]
                     logits = model(self._normalised(self._middle(some))).float()
                     losses = cross_entropy(logits, answers, reduction="sum")
                     wrong = [(logits.argmax(1) != answers).sum()]
@@ -103,7 +124,7 @@ class ImageTask:
                         five = logits.topk(min(5, logits.shape[1])).indices
                         wrong.append((five != answers[:, None]).all(1).sum())
                     totals += torch.stack((losses.double(), *(count.double() for count in wrong)))
-            means = (totals / len(labels)).tolist()
+            means = (self.group.total(totals) / len(labels)).tolist()
             keys = (f"{name}_loss", f"{name}_error", f"{name}_error_top5")
             found |= dict(zip(keys, means, strict=False))
         return found
@@ -132,6 +153,8 @@ class TextTask:
     that step in proportion (Merity et al., 2018); `clip`, the norm at which gradients are clipped, None for never. The
     other settings are the network's.
     """
+
+    weight = 1.0
 
     def __init__(self, data, batch_size, device="cpu", settings=None):
         settings = {"bptt": 35, "varied": False, "clip": None} | (settings or {})
@@ -214,8 +237,10 @@ def _detached(state):
     return state if state is None else type(state)(_detached(part) for part in state)
 
 
-def task(data, batch_size, device="cpu", text=None):
-    """The task that fits the data: `padam.data.Images` or `padam.data.Text`, the latter read as `text` says."""
+def task(data, batch_size, device="cpu", text=None, group=ALONE):
+    """The task of `padam.data.Images`, shared by a `group`, or of `padam.data.Text`, read as `text` says."""
     from padam.data import Text
 
-    return TextTask(data, batch_size, device, text) if isinstance(data, Text) else ImageTask(data, batch_size, device)
+    if isinstance(data, Text):
+        return TextTask(data, batch_size, device, text)
+    return ImageTask(data, batch_size, device, group=group)

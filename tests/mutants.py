@@ -245,6 +245,8 @@ MUTANTS = (
     Mutant("whoever has a WORLD_SIZE is one of many", "training/workers.py", 'if "TORCHELASTIC_RUN_ID" in os.environ else 1', 'if "WORLD_SIZE" in os.environ else 1', DISTRIBUTED, fast=False),
     Mutant("every command under torchrun", "cli.py", 'context.invoked_subcommand != "train"', "False", DISTRIBUTED, fast=False),
     Mutant("a false start counts", "records/quantities.py", "if run.milestones and not run.false_start else", "if run.milestones else", CLAIMS, fast=False),
+    Mutant("the miniature at chosen rates borrows", "records/judge.py", "runs[0].source not in evidence.MINIATURES", 'runs[0].source != "small"', TEXT_CLAIMS, fast=False),
+    Mutant("pictures at chosen rates", "records/evidence.py", "if run.text and run.optimizer in names", "if run.optimizer in names", TEXT_CLAIMS, fast=False),
     Mutant("best for last", "tables/cells.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, fast=False),
     # --- models/lstm.py, text in training/tasks.py, the studies on text
     Mutant("activity from column to column", "models/lstm.py", "x.std(0).mean()", "x.std(1).mean()", TEXT, fast=False),

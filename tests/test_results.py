@@ -90,6 +90,7 @@ def test_table_3_has_each_run_in_its_column(tmp_path, monkeypatch):
     found["small"] += [run("small", "adam", 0, 121, 123), run("small", "adam", 1, 120, 124)]
     found["small"] += [run("small", "adam-lr3", 0, 111, 112), run("small", "yogi", 0, 131, 132)]
     monkeypatch.setattr(chosen, "variants", lambda: {"adam": "lr3", "yogi": "", "padam": "lr10"})
+    found["chosen"] = evidence.at_chosen_rates(found["small"])
     found["full"] += [run("full", "adam", 0, 62, 61)]
     header, *body = tables.table3("ptb/lstm2", found)
     rows = {row[0]: row[1:] for row in body}

@@ -69,6 +69,24 @@ def test_a_text_at_full_scale_borrows_the_relative_spread_of_the_miniature(monke
     assert judge.compare(judge.Less(quantities.end_loss, "padam", "adam"), row, pair, "ptb/lstm2").half == math.inf
 
 
+def test_the_miniature_at_chosen_rates_is_a_source_of_its_own(monkeypatch):
+    monkeypatch.setattr(chosen, "variants", lambda: {"adam": "lr10", "padam": "", "sgdm": "lr3"})
+    pictures = [replace(run, cell="cifar10/vgg16") for run in (_run("adam-lr10", 9.0), _run("padam", 8.0))]
+    runs = [_run("adam", 500.0), _run("adam-lr10", 300.0), _run("padam", 280.0), _run("sgdm", 290.0), *pictures]
+    found = evidence.at_chosen_rates(runs)
+    assert [(run.source, run.cell, run.optimizer, run.last) for run in found] == [
+        ("chosen", "ptb/lstm2", "adam", 300.0), ("chosen", "ptb/lstm2", "padam", 280.0),
+    ]  # fmt: skip
+    several = _few(adam={"ptb/lstm2": (100, 104, 101)})
+    monkeypatch.setattr(judge, "_packaged", lambda: {"small": several})
+    better = judge.Less(quantities.end_loss, "padam", "adam")
+    judged = judge.compare(better, evidence.cells(found)["ptb/lstm2"], found, "ptb/lstm2")
+    assert (judged.verdict, judged.half) == (judge.OPEN, math.inf)  # of its own spread, or none
+    ours = evidence.cells(FOUND["chosen"])
+    assert set(ours) == {"ptb/lstm2"}
+    assert set(ours["ptb/lstm2"]) <= set(claims.SEVEN)
+
+
 def test_the_last_epochs_of_a_text_wobble_in_its_loss():
     run = _run("adam", *[100.0] * 38, 64.0, 60.0)
     assert quantities.wobble(run) == pytest.approx(statistics.spread([100 * math.log(64), 100 * math.log(60)]))

@@ -5,12 +5,13 @@ percentages, all differences of them percentage points.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from padam import recipes, records
-from padam.records import paper, published
+from padam.records import chosen, paper, published
 
-# Source -> what tables call it. The last two are ours: the paper's runs, and the miniature.
+# Source -> what tables call it. The last three are ours: the paper's runs, the miniature, and the miniature of texts at
+# the rates that `padam.records.chosen` names.
 SOURCES = {
     "paper": "the paper",
     "reproduction-2019": "Mittal et al. (2019)",
@@ -19,7 +20,9 @@ SOURCES = {
     "adabelief": "Zhuang et al. (2020)",
     "full": "ours, full",
     "small": "ours, small",
+    "chosen": "ours, small, rates chosen",
 }
+MINIATURES = ("small", "chosen")
 # Runs that are left out: their rate went up again in the middle, and two of them ended early, so that the source's
 # notes forbid to compare the ends; and a sweep of p that gave each p another rate.
 _UNUSABLE = (
@@ -93,7 +96,18 @@ def collect(root=None):
     for record in records.collect(root).values():
         if record["recipe"]["id"].startswith(("cifar", "ptb")) and _counts(record):
             found[record["profile"]].append(_ours(record))
+    found["chosen"] = at_chosen_rates(found["small"])
     return found
+
+
+def at_chosen_rates(runs):
+    """The miniature's runs of texts at the rates that were chosen for it, each under its optimizer's bare name."""
+    names = {f"{name}-{variant}" if variant else name: name for name, variant in chosen.variants().items()}
+    return [
+        replace(run, source="chosen", optimizer=names[run.optimizer])
+        for run in runs
+        if run.text and run.optimizer in names
+    ]
 
 
 def _counts(record):

@@ -75,11 +75,11 @@ def borrowed(runs, quantity, dataset, pair=()):
     The spread of a run is pooled over what the source ran with several seeds. Where it has nothing of that kind, the
     spread of end values is that of the table of Xie et al., at their best epochs; that of parts of curves, and of
     texts, is the one of our miniature, the only one that is known. What the errors (losses) of the two runs of `pair`
-    themselves do over the last twentieth of their epochs comes on top where last epochs are compared. The miniature
+    themselves do over the last twentieth of their epochs comes on top where last epochs are compared. A miniature
     borrows nothing: infinite.
     """
     own, wobbles = _spread(runs, quantity, dataset), []
-    if own is None and runs[0].source != "small":
+    if own is None and runs[0].source not in evidence.MINIATURES:
         ours = "ptb" if dataset == "ptb" else "cifar10"
         own = _spread(*(_packaged()[_LENDER], best, dataset) if quantity in (last, best)
                       else (_packaged()["small"], quantity, ours))  # fmt: skip

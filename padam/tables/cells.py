@@ -12,7 +12,7 @@ NAMES = {
 }  # fmt: skip
 DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "ptb": "Penn Treebank"}
 P = {"padam-p0.4": "2/5", "padam-p0.25": "1/4", "padam-p0.2": "1/5", "padam": "1/8", "padam-p0.0625": "1/16"}
-_DECIMALS = {"small": 1}  # others: 2
+_DECIMALS = {"small": 1, "chosen": 1}  # others: 2
 
 
 def number(values, decimals):

@@ -54,22 +54,19 @@ def table3(network, found):
     )
     body = []
     for name in (*recipes.OPTIMIZERS, "sgd"):
-        paper, others, full, ours = (
-            runs_of(found, source, network, f"{name}{kind}")
-            for source, kind in (("paper", ""), ("adabelief", ""), ("full", ""), ("small", ""))
+        paper, others, full, ours, best = (
+            runs_of(found, source, network, name) for source in ("paper", "adabelief", "full", "small", "chosen")
         )
-        variant = f"-{rates[name]}" if rates.get(name) else ""
-        best = runs_of(found, "small", network, f"{name}{variant}") if name in rates else []
         printed = f"{paper[0].last:.2f}" if paper else EMPTY
         early = f", {len(others[0].history['epoch'])} epochs" if others and _short(others[0]) else ""
         title = "SGD" if name == "sgd" else CATALOG[name].title
-        at_best = f"{_times(variant)}{cell(best)}" if best else EMPTY
+        at_best = f"{_times(rates[name])}{cell(best)}" if best else EMPTY
         body.append((title, printed, cell(others, counted=False) + early, cell(full), cell(ours), at_best))
     return header, *body
 
 
 def _times(variant):
-    return f"rate × {variant.removeprefix('-lr')}: " if variant else "the paper's: "
+    return f"rate × {variant.removeprefix('lr')}: " if variant else "the paper's: "
 
 
 def _short(run):

@@ -80,6 +80,29 @@ def test_a_cell_says_how_many_runs_it_is():
     assert tables.cell([lost, lost, run(0.2, 0)]) == "2 of 3 diverged"
 
 
+def test_table_2_has_both_errors_of_each_run_in_its_column(tmp_path):
+    found = evidence.collect(tmp_path)
+
+    def run(source, cell, seed, top1, top5):
+        history = {"epoch": [1, 2], "test_error": [0.9, top1], "test_error_top5": [0.05, top5]}
+        return evidence.curve(source, cell, "adam", history, seed=seed)
+
+    found["full"] += [run("full", "imagenet/vgg16", 0, 0.3, 0.1), run("full", "imagenet-subset/vgg16", 0, 0.4, 0.2)]
+    found["small"] += [run("small", "imagenet/vgg16", seed, 0.5 + 0.01 * seed, 0.3) for seed in (0, 1)]
+    header, *body = tables.table2("vgg16", found)
+    assert len(header) == 6
+    rows = {row[0]: row[1:] for row in body}
+    assert rows["Adam"] == (
+        "30.48 / 10.88", tables.EMPTY, "30.00 / 10.00\u00a0(1)", "40.00 / 20.00\u00a0(1)",
+        "50.5 ± 0.7 / 30.0 ± 0.0\u00a0(2)",
+    )  # fmt: skip
+    assert rows["SGD-momentum"] == ("26.07 / 8.18", "26.64 / 8.48", *[tables.EMPTY] * 3)
+    lost = evidence.curve("full", "imagenet/vgg16", "yogi", {"epoch": [1], "test_error": [0.9]}, diverged=True)
+    found["full"].append(lost)
+    assert dict((row[0], row[3]) for row in tables.table2("vgg16", found)[1:])["Yogi"] == "diverged\u00a0(1)"
+    assert any("table2 --profile small" in line for line in tables.commands(found, "small"))
+
+
 def test_table_3_has_each_run_in_its_column(tmp_path, monkeypatch):
     found = evidence.collect(tmp_path)
 

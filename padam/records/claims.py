@@ -1,4 +1,4 @@
-"""The paper's sentences about CIFAR and the Penn Treebank, each as comparisons that `padam.records.judge` can judge.
+"""The paper's sentences about CIFAR, ImageNet and the Penn Treebank, as comparisons for `padam.records.judge`.
 
 All of Section 5.1 but for what no record can show: that algorithms "start to behave differently", and that the "small
 learning rate dilemma" is the cause. And some of what Sections 1, 3 and 5 say beyond it. `…` and brackets mark what a
@@ -6,7 +6,7 @@ quotation leaves out and adds. The paper's "train loss" and "convergence" are re
 have a penalty in their losses. To judge: `claim(runs)`, or `judge.summary`.
 """
 
-from padam.records.judge import Claim, Less, Wider
+from padam.records.judge import IMAGES, Claim, Less, Wider
 from padam.records.quantities import (
     between,
     converging,
@@ -16,16 +16,20 @@ from padam.records.quantities import (
     end_loss,
     first_gain,
     last,
+    last_top5,
     second_gain,
     second_points,
 )
 
 CELLS = ("cifar10/vgg16", "cifar10/resnet18", "cifar10/wrn16-4")  # of Table 1
+IMAGENET = ("imagenet",)
+LARGE = ("imagenet/resnet18", "imagenet/vgg16")  # of Table 2
 TEXTS, LAYERS = ("ptb/lstm2", "ptb/lstm3"), ("lstm2", "lstm3")  # of Table 3
 SEVEN = ("sgdm", "adam", "amsgrad", "adamw", "yogi", "adabound", "padam")
 FULLY, NEWER = ("adam", "amsgrad"), ("adamw", "yogi", "adabound")
 QUICK = ("adam", "amsgrad", "adamw")  # on texts
 PAR = 0.2  # the paper: "differences less than 0.2%"
+BIG = 1.0  # points that make a "big" gap: chosen here
 
 
 def _all(quantity, these, those, limit=0.0):
@@ -41,44 +45,45 @@ CLAIMS = (
         "including Padam, make rapid progress lowering … the train loss …, while SGD with momentum converges "
         "relatively slowly",
         "training error, mean over the first half of the epochs before the first decay: each below SGD-momentum's",
-        _all(early_train, SEVEN[1:], ["sgdm"]),
+        _all(early_train, SEVEN[1:], ["sgdm"]), datasets=IMAGES,
     ),
     Claim(
         "early test", "5.1", "[the same of] the test error",
         "test error, mean over the same epochs: each below SGD-momentum's",
-        _all(early_test, SEVEN[1:], ["sgdm"]),
+        _all(early_test, SEVEN[1:], ["sgdm"]), datasets=IMAGES,
     ),
     Claim(
         "huge drop", "5.1", "After the first learning rate decaying … SGD with momentum makes a huge drop",
         "the decay brings it more points of test error than it brings Adam and Amsgrad",
-        _all(first_gain, ["sgdm"], FULLY),
+        _all(first_gain, ["sgdm"], FULLY), datasets=IMAGES,
     ),
     Claim(
         "start to generalize badly", "5.1", "while fully adaptive gradient methods (Adam and Amsgrad) start to "
         "generalize badly",
         "test error, mean between the decays: both above SGD-momentum's",
-        _all(between, ["sgdm"], FULLY),
+        _all(between, ["sgdm"], FULLY), datasets=IMAGES,
     ),
     Claim(
         "relatively good", "5.1", "Padam, on the other hand, maintains relatively good generalization performance",
         "test error, mean between the decays: below Adam's and Amsgrad's",
-        _all(between, ["padam"], FULLY),
+        _all(between, ["padam"], FULLY), datasets=IMAGES,
     ),
     Claim(
         "holds the lead", "5.1", "and also holds the lead over other algorithms",
         "test error, mean between the decays: below every other's",
-        _all(between, ["padam"], SEVEN),
+        _all(between, ["padam"], SEVEN), datasets=IMAGES,
     ),
     Claim(
         "lose all the power", "5.1", "After the second decaying … Adam and Amsgrad basically lose all the power of "
         "traversing through the parameter space",
         f"the decay brings each of them less than {PAR} points of test error, and less than it brings SGD-momentum",
         _all(second_gain, ["sgdm"], FULLY) + tuple(Less(second_points, name, None, PAR) for name in FULLY),
+        datasets=IMAGES,
     ),
     Claim(
         "catches up", "5.1", "while the performance of SGD with momentum finally catches up with Padam",
         f"last epoch: SGD-momentum less than {PAR} points behind",
-        _all(last, ["sgdm"], ["padam"], PAR), final=True,
+        _all(last, ["sgdm"], ["padam"], PAR), final=True, datasets=IMAGES,
     ),
     Claim(
         "improve on Adam", "5.1", "AdamW, Yogi and AdaBound indeed improve the performance compared with original Adam",
@@ -86,7 +91,7 @@ CLAIMS = (
     ),
     Claim(
         "worse than Padam", "5.1", "but the performance is still worse than Padam",
-        "last epoch: each above Padam", _all(last, ["padam"], NEWER), final=True,
+        "last epoch: each above Padam", _all(last, ["padam"], NEWER), final=True, datasets=IMAGES,
     ),
     Claim(
         "faster", "5.1", "it maintains faster convergence rate",
@@ -99,7 +104,7 @@ CLAIMS = (
     ),
     Claim(
         "lowest accuracy", "5.1", "methods such as Adam and Amsgrad have the lowest test accuracy",
-        "last epoch: both above every other", _all(last, ("sgdm", *NEWER, "padam"), FULLY), final=True,
+        "last epoch: both above every other", _all(last, ("sgdm", *NEWER, "padam"), FULLY), final=True, datasets=IMAGES,
     ),
     Claim(
         "barely match", "5.1", "[AdamW, Yogi, AdaBound] still fall behind or barely match the performance of SGD with "
@@ -122,16 +127,17 @@ CLAIMS = (
         "Adam behind SGD-momentum", "1", "training with Adam or its variants typically generalizes worse than SGD with "
         "momentum",
         "last epoch, on every network: Adam and Amsgrad above SGD-momentum", _all(last, ["sgdm"], FULLY), final=True,
+        datasets=IMAGES,
     ),
     Claim(
         "ahead of Adam and Amsgrad", "5", "much better than existing adaptive gradient methods such as Adam and "
         "Amsgrad",
-        "last epoch: Padam below both, by however much", _all(last, ["padam"], FULLY), final=True,
+        "last epoch: Padam below both, by however much", _all(last, ["padam"], FULLY), final=True, datasets=IMAGES,
     ),
     Claim(
         "fastest", "1", "Padam achieves the fastest convergence speed",
         "training error, mean over all epochs before the first decay: below every other's",
-        _all(converging, ["padam"], SEVEN),
+        _all(converging, ["padam"], SEVEN), datasets=IMAGES,
     ),
     Claim(
         "larger p is faster", "3", "a larger p will lead to fast convergence at early stages",
@@ -148,6 +154,42 @@ CLAIMS = (
         f"p = 1/8 is ahead of 1/16 early, as above, and in the last epoch less than {PAR} points behind every other p",
         (Less(early_test, "padam", _DIAL[0]),
          *(Less(last, "padam", other, PAR) for other in _DIAL if other != "padam")), models=("resnet",), figure1=True,
+    ),
+    Claim(
+        "fastest again", "5.1", "Padam method again obtains the best from both worlds by achieving the fastest "
+        "convergence",
+        "training error, mean over all epochs before the first decay: below every other's",
+        _all(converging, ["padam"], SEVEN), datasets=IMAGENET,
+    ),
+    Claim(
+        "as well as SGD-momentum again", "5.1", "while generalizing as well as SGD with momentum",
+        f"last epoch, top-1: Padam less than {PAR} points behind", _all(last, ["padam"], ["sgdm"], PAR), final=True,
+        datasets=IMAGENET,
+    ),
+    Claim(
+        "better than Adam", "5.1", "AdamW, Yogi and AdaBound have better performance than standard Adam",
+        "last epoch, top-1: each below Adam", _all(last, NEWER, ["adam"]), final=True, datasets=IMAGENET,
+    ),
+    Claim(
+        "big gap", "5.1", "they still suffer from a big generalization gap on the ImageNet dataset",
+        f"last epoch, top-1: each {BIG:g} point or more behind SGD-momentum (how big is big: chosen here)",
+        _all(last, ["sgdm"], NEWER, -BIG), final=True, datasets=IMAGENET,
+    ),
+    Claim(
+        "best VGGNet", "5.1", "Padam achieves the best test accuracy for VGGNet (both Top-1 and Top-5)",
+        "last epoch: both errors below every other's",
+        _all(last, ["padam"], SEVEN) + _all(last_top5, ["padam"], SEVEN), final=True, datasets=IMAGENET,
+        models=("vgg",),
+    ),
+    Claim(
+        "best Top-1 of ResNet", "5.1", "[Padam achieves the best] Top-1 accuracy for ResNet",
+        "last epoch: below every other's", _all(last, ["padam"], SEVEN), final=True, datasets=IMAGENET,
+        models=("resnet",),
+    ),
+    Claim(
+        "very close", "5.1", "It stays very close to the best baseline of Top-1 accuracy for the ResNet model",
+        f"last epoch: less than {PAR} points behind every other",
+        _all(last, ["padam"], SEVEN, PAR), final=True, datasets=IMAGENET, models=("resnet",),
     ),
     Claim(
         "faster on text", "5.1", "Adam, Amsgrad and AdamW have faster convergence in the early stages",

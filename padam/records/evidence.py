@@ -18,6 +18,7 @@ SOURCES = {
     "adai-pnm": "Xie et al. (2021, 2022)",
     "adabound": "Luo et al. (2019)",
     "adabelief": "Zhuang et al. (2020)",
+    "torchvision": "torchvision",
     "full": "ours, full",
     "small": "ours, small",
     "chosen": "ours, small, rates chosen",
@@ -42,10 +43,10 @@ class Run:
 
     `cell` is "dataset/model", of the paper's cell where the run is one of its, whatever the profile; `optimizer` may
     carry a variant. `last` and `best` are test errors (%), or perplexities of a `text`, after the last epoch and at the
-    best one, None where the source does not say; `sd` is the standard deviation (points) over `runs` runs where the
-    source has the mean alone. `history` has the lists of a record, errors as fractions; `milestones` the epochs after
-    which the rate fell. A run that `diverged` is behind every other. `false_start`: its epochs before the first decay
-    cannot be compared.
+    best one, None where the source does not say; `last_top5` and `best_top5` are ImageNet's errors with five guesses.
+    `sd` is the standard deviation (points) over `runs` runs where the source has the mean alone. `history` has the
+    lists of a record, errors as fractions; `milestones` the epochs after which the rate fell. A run that `diverged` is
+    behind every other. `false_start`: its epochs before the first decay cannot be compared.
     """
 
     source: str
@@ -54,6 +55,8 @@ class Run:
     seed: int | None = None
     last: float | None = None
     best: float | None = None
+    last_top5: float | None = None
+    best_top5: float | None = None
     sd: float | None = None
     runs: int = 1
     milestones: tuple = ()
@@ -70,12 +73,16 @@ class Run:
 def curve(source, cell, optimizer, history, **more):
     """A `Run` with a history, whose ends are read from its test errors, or perplexities."""
     ends = history.get("test_perplexity") or [100 * error for error in history["test_error"]]
+    five = [100 * error for error in history.get("test_error_top5", []) if error is not None] or [None]
     known = [end for end in ends if end is not None]
-    return Run(source, cell, optimizer, last=ends[-1], best=min(known, default=None), history=history, **more)
+    return Run(
+        source, cell, optimizer, last=ends[-1], best=min(known, default=None), last_top5=five[-1], best_top5=min(five),
+        history=history, **more,
+    )  # fmt: skip
 
 
 def collect(root=None):
-    """{source: [Run, ...]} over CIFAR-10, CIFAR-100 and the Penn Treebank.
+    """{source: [Run, ...]} over CIFAR-10, CIFAR-100, ImageNet and the Penn Treebank.
 
     Args:
         root: folder of our records; default `padam.records.default_root()`.
@@ -87,6 +94,11 @@ def collect(root=None):
         for name, accuracy in row.items()
     ]
     found["paper"] += [
+        Run("paper", cell, name, last=paper.error(accuracy), last_top5=paper.error(paper.TABLE2_TOP5[cell][name]))
+        for cell, row in paper.TABLE2_TOP1.items()
+        for name, accuracy in row.items()
+    ]
+    found["paper"] += [
         Run("paper", cell, name, last=perplexity)
         for cell, row in paper.TABLE3.items()
         for name, perplexity in row.items()
@@ -94,7 +106,7 @@ def collect(root=None):
     for name, source in published.load().items():
         found[name] = [run for each in source["runs"] if (run := _published(name, each))]
     for record in records.collect(root).values():
-        if record["recipe"]["id"].startswith(("cifar", "ptb")) and _counts(record):
+        if record["recipe"]["id"].startswith(("cifar", "imagenet", "ptb")) and _counts(record):
             found[record["profile"]].append(_ours(record))
     found["chosen"] = at_chosen_rates(found["small"])
     return found
@@ -138,6 +150,9 @@ def _published(name, run):
     if group not in ("main", "p-sweep") or (name, group, run["dataset"], run["model"]) in _UNUSABLE:
         return None
     cell = f"{run['dataset']}/{run['model']}"
+    if run["dataset"] == "imagenet":
+        top1, top5 = (round(100 * run[key][-1], 3) for key in ("test_error", "test_error_top5"))
+        return Run(name, cell, optimizer, last=top1, last_top5=top5)
     if "epoch" not in run:
         mean, sd = (round(100 * run[f"best_test_error_{part}"], 4) for part in ("mean", "sd"))
         return Run(name, cell, optimizer, best=mean, sd=sd, runs=run["runs"])

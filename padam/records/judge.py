@@ -73,15 +73,15 @@ def borrowed(runs, quantity, dataset, pair=()):
     """Half the width of the 95% interval of a difference between two single runs of one source.
 
     The spread of a run is pooled over what the source ran with several seeds. Where it has nothing of that kind, the
-    spread of end values is that of the table of Xie et al., at their best epochs; that of parts of curves, and of
-    texts, is the one of our miniature, the only one that is known. What the errors (losses) of the two runs of `pair`
-    themselves do over the last twentieth of their epochs comes on top where last epochs are compared. A miniature
-    borrows nothing: infinite.
+    spread of end values is that of the table of Xie et al., at their best epochs; that of parts of curves, of ImageNet
+    and of texts is the one of our miniature, the only one that is known. What the errors (losses) of the two runs of
+    `pair` themselves do over the last twentieth of their epochs comes on top where last epochs are compared. A
+    miniature borrows nothing: infinite.
     """
     own, wobbles = _spread(runs, quantity, dataset), []
     if own is None and runs[0].source not in evidence.MINIATURES:
-        ours = "ptb" if dataset == "ptb" else "cifar10"
-        own = _spread(*(_packaged()[_LENDER], best, dataset) if quantity in (last, best)
+        ours = dataset if dataset in ("imagenet", "ptb") else "cifar10"
+        own = _spread(*(_packaged()[_LENDER], best, dataset) if quantity in (last, best) and ours == "cifar10"
                       else (_packaged()["small"], quantity, ours))  # fmt: skip
         wobbles = [wobble(run) for run in pair] if quantity in BEST else []
     if own is None:
@@ -152,6 +152,7 @@ def _verdict(difference, half, limit):
 
 
 CIFAR = ("cifar10", "cifar100")
+IMAGES = (*CIFAR, "imagenet")
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,16 @@ def best(run):
     return run.best
 
 
+def last_top5(run):
+    """Test error at five guesses after the last epoch, of ImageNet."""
+    return run.last_top5
+
+
+def best_top5(run):
+    """Test error at five guesses at the best epoch for them, which is chosen on the test set."""
+    return run.best_top5
+
+
 def early_train(run):
     """Training error, mean over the first half of the epochs before the first decay."""
     return _begun(run, "train_error", EARLY)
@@ -103,4 +113,5 @@ def wobble(run):
     return statistics.spread([100 * v for v in values[-max(2, round(AROUND * len(values))) :]]) or 0.0
 
 
-BEST = {last: best, end_loss: best_loss}  # what to read where runs are judged at their best epochs
+# What to read where runs are judged at their best epochs.
+BEST = {last: best, last_top5: best_top5, end_loss: best_loss}

@@ -6,11 +6,11 @@ Errors are in percent. An empty cell is a run that nobody made: a dash.
 
 from padam.tables.ablation import ablation, tuned, variants
 from padam.tables.cells import EMPTY, NAMES, P, cell
-from padam.tables.experiments import commands, elsewhere, figure1, provenance, settings, small, table1, table3
+from padam.tables.experiments import commands, elsewhere, figure1, provenance, settings, small, table1, table2, table3
 from padam.tables.judged import behind, compared, disagreements, on_the_way, told, verdicts
 
 __all__ = [
     "EMPTY", "NAMES", "P", "ablation", "behind", "cell", "commands", "compared", "disagreements", "elsewhere",
-    "figure1", "on_the_way", "provenance", "settings", "small", "table1", "table3", "told", "tuned", "variants",
-    "verdicts",
+    "figure1", "on_the_way", "provenance", "settings", "small", "table1", "table2", "table3", "told", "tuned",
+    "variants", "verdicts",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ NAMES = {
     "densenet121": "DenseNet-121", "googlenet": "GoogLeNet", "lstm1": "1 layer", "lstm2": "2 layers",
     "lstm3": "3 layers",
 }  # fmt: skip
-DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "ptb": "Penn Treebank"}
+DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet": "ImageNet", "ptb": "Penn Treebank"}
 P = {"padam-p0.4": "2/5", "padam-p0.25": "1/4", "padam-p0.2": "1/5", "padam": "1/8", "padam-p0.0625": "1/16"}
 _DECIMALS = {"small": 1, "chosen": 1}  # others: 2
 
@@ -43,6 +43,18 @@ def cell(runs, counted=True):
         for at in ("last", "best")
     ]
     return f"{both[0]} / {both[1]}" + (f"{UNBROKEN}({len(runs)})" if counted else "")
+
+
+def ends(runs):
+    """ "29.9 ± 0.2 / 10.5 ± 0.1 (2)": top-1 and top-5 errors after the last epoch, and how many runs that is.
+
+    `runs` and what a single run, a diverged one or none look like: see `cell`.
+    """
+    if not runs or any(run.diverged for run in runs):
+        return cell(runs)
+    decimals = _DECIMALS.get(runs[0].source, 2)
+    both = (number([getattr(run, at) for run in runs], decimals) for at in ("last", "last_top5"))
+    return " / ".join(both) + f"{UNBROKEN}({len(runs)})"
 
 
 def runs_of(found, source, network, optimizer):

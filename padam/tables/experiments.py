@@ -5,7 +5,7 @@ from statistics import median
 from padam import recipes, records
 from padam.catalog import CATALOG
 from padam.records import chosen, claims, evidence
-from padam.tables.cells import EMPTY, UNBROKEN, P, cell, network_name, runs_of
+from padam.tables.cells import EMPTY, UNBROKEN, P, cell, ends, network_name, runs_of
 
 OTHERS = {"reproduction-2019": "M", "adai-pnm": "X"}  # who ran Table 1's networks with Padam, and their letters
 _STAR = r"\*"
@@ -34,6 +34,38 @@ def table1(network, found):
         ]
         ours = [cell(runs_of(found, source, network, name)) for source in ("full", "small")]
         body.append((CATALOG[name].title, f"{printed.last:.2f}", "<br>".join(others) or EMPTY, *ours))
+    return header, *body
+
+
+def table2(model, found):
+    """A network of Table 2, "resnet18" or "vgg16", in columns: the paper, torchvision, ours full, of 50 classes, small.
+
+    All are errors after the last epoch, top-1 / top-5. The 50 classes are those of our subset, at 64 pixels, trained by
+    the full recipe (`imagenet-subset/<model>`); the paper has no such column.
+    """
+    columns = [
+        (source, f"{data}/{model}")
+        for source, data in (
+            ("paper", "imagenet"),
+            ("torchvision", "imagenet"),
+            ("full", "imagenet"),
+            ("full", "imagenet-subset"),
+            ("small", "imagenet"),
+        )
+    ]
+    header = (
+        "top-1 / top-5 error in %",
+        "the paper",
+        "torchvision",
+        "ours, full",
+        "ours, 50 classes",
+        f"ours, small ({small(f'imagenet/{model}')})",
+    )
+    body = []
+    for name in recipes.OPTIMIZERS:
+        told = [ends(runs_of(found, source, network, name)) for source, network in columns]
+        # The first two are single numbers.
+        body.append((CATALOG[name].title, *(text.partition(UNBROKEN)[0] for text in told[:2]), *told[2:]))
     return header, *body
 
 
@@ -135,11 +167,11 @@ def figure1(dataset, found):
 
 
 def commands(found, profile):
-    """What fills the empty cells of Table 1 and Figure 1, one command a line; [] when nothing is missing."""
+    """What fills the empty cells of the tables and of Figure 1, one command a line; [] when nothing is missing."""
     known = {(run.cell, run.optimizer) for run in found[profile]}
     missing = {
         what: any(tuple(id.rsplit("/", 1)) not in known for id, _ in recipes.wanted(what, profile, 1))
-        for what in ("table1", "table3", "figure1")
+        for what in ("table1", "table2", "table3", "figure1")
     }
     return [f"python -m padam reproduce {what} --profile {profile}" for what, empty in missing.items() if empty]
 

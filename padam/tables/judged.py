@@ -9,11 +9,15 @@ from padam.tables.cells import DATA, EMPTY, NAMES, UNBROKEN, network_name, numbe
 
 
 def verdicts(found, dataset="cifar10", about="ends"):
-    """The paper's sentences, judged on every source that has runs on a data set, by itself.
+    """The paper's sentences, judged on every source that compares optimizers on a data set, by itself.
 
     `about` chooses those about "ends", about "curves" or about "figure 1".
     """
-    sources = [source for source in found if any(run.cell.startswith(f"{dataset}/") for run in found[source])]
+    sources = [
+        source
+        for source, runs in found.items()
+        if len({run.optimizer for run in runs if run.cell.startswith(f"{dataset}/")}) > 1
+    ]
     wanted = [claim for claim in claims.CLAIMS if _about(claim) == about and dataset in claim.datasets]
     header = ("the paper says", *(evidence.SOURCES[source].partition(" (")[0] for source in sources))
     return header, *(

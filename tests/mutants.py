@@ -192,7 +192,7 @@ MUTANTS = (
     Mutant("a diverged full run does not count", "records/evidence.py", "if _diverged(record):", "if False:", CLAIMS, fast=False),
     Mutant("two seeds are enough", "records/judge.py", "PAIRED = 3", "PAIRED = 2", CLAIMS, fast=False),
     Mutant("the last epochs are steady", "records/judge.py", "if quantity in BEST else []", "if False else []", CLAIMS, fast=False),
-    Mutant("the miniature borrows", "records/judge.py", 'if own is None and runs[0].source != "small":', "if own is None:", CLAIMS, fast=False),
+    Mutant("the miniature borrows", "records/judge.py", 'if own is None and runs[0].source not in evidence.MINIATURES:', "if own is None:", CLAIMS, fast=False),
     Mutant("texts are compared by perplexity", "records/quantities.py", "100 * math.log(run.last)", "run.last", TEXT_CLAIMS, fast=False),
     Mutant("texts borrow from pictures", "records/judge.py", 'ours = "ptb" if dataset == "ptb" else "cifar10"', 'ours = "cifar10"', TEXT_CLAIMS, fast=False),
     Mutant("a range has the interval of one", "records/judge.py", "math.hypot(*(each.half for each in ranges))", "ranges[0].half", TEXT_CLAIMS, fast=False),

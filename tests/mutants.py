@@ -194,7 +194,7 @@ MUTANTS = (
     Mutant("the last epochs are steady", "records/judge.py", "if quantity in BEST else []", "if False else []", CLAIMS, fast=False),
     Mutant("the miniature borrows", "records/judge.py", 'if own is None and runs[0].source not in evidence.MINIATURES:', "if own is None:", CLAIMS, fast=False),
     Mutant("texts are compared by perplexity", "records/quantities.py", "100 * math.log(run.last)", "run.last", TEXT_CLAIMS, fast=False),
-    Mutant("texts borrow from pictures", "records/judge.py", 'ours = "ptb" if dataset == "ptb" else "cifar10"', 'ours = "cifar10"', TEXT_CLAIMS, fast=False),
+    Mutant("texts borrow from pictures", "records/judge.py", 'ours = dataset if dataset in ("imagenet", "ptb") else "cifar10"', 'ours = "cifar10"', TEXT_CLAIMS, fast=False),
     Mutant("a range has the interval of one", "records/judge.py", "math.hypot(*(each.half for each in ranges))", "ranges[0].half", TEXT_CLAIMS, fast=False),
     Mutant("a range over what one network has", "records/judge.py", "if all(_values(self.quantity", "if any(_values(self.quantity", TEXT_CLAIMS, fast=False),
     Mutant("a range of some is whole", "records/judge.py", "len(names) < len(self.optimizers)", "False", TEXT_CLAIMS, fast=False),

@@ -247,6 +247,7 @@ MUTANTS = (
     Mutant("a false start counts", "records/quantities.py", "if run.milestones and not run.false_start else", "if run.milestones else", CLAIMS, fast=False),
     Mutant("the miniature at chosen rates borrows", "records/judge.py", "runs[0].source not in evidence.MINIATURES", 'runs[0].source != "small"', TEXT_CLAIMS, fast=False),
     Mutant("pictures at chosen rates", "records/evidence.py", "if run.text and run.optimizer in names", "if run.optimizer in names", TEXT_CLAIMS, fast=False),
+    Mutant("what was seen was not", "studies/miniature.py", "tuple(part[few] for part in data.train)", "tuple(part[few % 50] for part in data.test)", STUDIES, fast=False),
     Mutant("five guesses are one", "records/evidence.py", "last_top5=five[-1]", "last_top5=ends[-1]", CLAIMS, fast=False),
     Mutant("the best of five guesses is the last", "records/quantities.py", "last_top5: best_top5", "last_top5: last_top5", CLAIMS, fast=False),
     Mutant("ImageNet borrows from CIFAR", "records/judge.py", 'in ("imagenet", "ptb")', 'in ("ptb",)', CLAIMS, fast=False),

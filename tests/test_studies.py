@@ -14,7 +14,7 @@ import torch
 
 from padam import data as datasets
 from padam import models, optim, recipes, records, studies
-from padam.studies import moments, rates, text_decay, text_dial, text_rates, tolerance, treebank
+from padam.studies import miniature, moments, rates, text_decay, text_dial, text_rates, tolerance, treebank
 from padam.studies.study import columns, halved, movement, trained, weights
 from padam.training import Stopped
 
@@ -356,3 +356,31 @@ def test_the_look_inside_a_run_does_not_change_it():
         assert seen["train_loss"][0] == pytest.approx(kept["train_loss"][0], rel=0.03)
         if study["device"] == record["device"]:
             assert seen["test_error"] == kept["test_error"]
+
+
+def test_the_miniatures_of_imagenet_look_at_pictures_they_have_seen(monkeypatch):
+    def some(count, seed):
+        generator = torch.Generator().manual_seed(seed)
+        images = torch.randint(0, 256, (count, 3, 36, 36), dtype=torch.uint8, generator=generator)
+        return images, torch.arange(count) % 50
+
+    grey = torch.full((3,), 0.5), torch.full((3,), 0.3)
+    large = datasets.Images(some(90, 0), some(50, 1), *grey, flip=True, resized=36)
+    monkeypatch.setattr(miniature.datasets, "load", lambda name, root: large)
+    for name, value in (("_SEEN", 20), ("_EPOCHS", 4), ("_MILESTONES", (2, 3)), ("_BATCH", 32)):
+        monkeypatch.setattr(miniature, name, value)
+    shown = miniature.pictures(60)
+    assert len(shown.train[1]) == 60
+    assert len(shown.valid[1]) == 20
+    assert len({picture.numpy().tobytes() for part in (shown.train[0], shown.valid[0]) for picture in part}) == 60
+    setting = {"model": "resnet18-w4", "pictures": 60, "optimizer": "adam", "seed": 0}
+    seen, build = [], optim.build
+    monkeypatch.setattr(
+        miniature.optim, "build", lambda name, *rest, **given: seen.append((name, given)) or build(name, *rest, **given)
+    )
+    found = miniature.measure(setting, None, None)
+    assert seen == [("adam", dict(recipes.get("imagenet/vgg16/adam", "full").hyper))]
+    assert {len(found[key]) for key in ("train_error", "test_error", "test_error_top5", "seen_error")} == {4}
+    assert all(five <= one for one, five in zip(found["test_error"], found["test_error_top5"], strict=True))
+    assert found["seen_error"] != found["test_error"]
+    assert found["parameters"] > 10_000

@@ -5,6 +5,7 @@ more at a time if asked, keeps what it has after every run, and writes records/s
 """
 
 from padam.studies.conduct import conduct, path, progress, read
+from padam.studies.miniature import MINIATURE
 from padam.studies.moments import MOMENTS
 from padam.studies.rates import RATES
 from padam.studies.study import Study
@@ -14,6 +15,9 @@ from padam.studies.text_rates import TEXT_RATES
 from padam.studies.tolerance import TOLERANCE
 from padam.studies.treebank import TREEBANK
 
-STUDIES = {study.name: study for study in (TOLERANCE, RATES, MOMENTS, TREEBANK, TEXT_RATES, TEXT_DIAL, TEXT_DECAY)}
+STUDIES = {
+    study.name: study
+    for study in (TOLERANCE, RATES, MOMENTS, MINIATURE, TREEBANK, TEXT_RATES, TEXT_DIAL, TEXT_DECAY)
+}
 
 __all__ = ["STUDIES", "Study", "conduct", "path", "progress", "read"]

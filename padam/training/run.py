@@ -71,7 +71,8 @@ def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto",
         Stopped: by Ctrl-C, SIGTERM or the budget; the checkpoint is there, and the same call goes on.
         ValueError: the recipe, the data or the number of processes are not those of the checkpoint or of the record
             that is there; torchrun trains texts, or with capture or the authors' loop.
-        padam.training.workers.Lost: another process of the run has ended; the same call goes on from the last finished epoch.
+        padam.training.workers.Lost: another process of the run has ended; the same call goes on from the last finished
+            epoch.
         padam.lock.Busy: another process trains this run.
         OSError: the disk is full, or `out` cannot be written; the checkpoints before are still there.
     """

@@ -201,7 +201,8 @@ def page(root=None):
         ablation=rows(*tables.ablation(found)), tuned=rows(*tables.tuned(found)),
         variants=rows(*tables.variants(found)), provenance=rows(*tables.provenance(root)),
         pictures="\n\n".join(_two_errors(cell, found) for cell in claims.LARGE),
-        large=rows(*tables.verdicts(found, "imagenet")), large_curves=rows(*tables.verdicts(found, "imagenet", "curves")),
+        large=rows(*tables.verdicts(found, "imagenet")),
+        large_curves=rows(*tables.verdicts(found, "imagenet", "curves")),
         texts="\n\n".join(_text_table(cell, found) for cell in claims.TEXTS),
         spoken=rows(*tables.verdicts(found, "ptb")), spoken_curves=rows(*tables.verdicts(found, "ptb", "curves")),
     )  # fmt: skip

@@ -337,7 +337,7 @@ def test_a_source_with_one_optimizer_has_no_column_among_the_verdicts():
 def test_every_claim_about_end_values_is_decided_on_the_papers_own_tables():
     # Its first page says "typically", its Table 3 not; and in Table 2 SGD-momentum has the best top-1 of ResNet-18.
     denied = {("Adam behind SGD-momentum on text", "ptb"): 2, ("best Top-1 of ResNet", "imagenet"): 1}
-    for claim, dataset in ((claim, dataset) for claim in claims.CLAIMS for dataset in claim.datasets):
+    for claim, dataset in ((each, dataset) for each in claims.CLAIMS for dataset in each.datasets):
         found = judge.summary(claim, FOUND["paper"], dataset)
         if fails := denied.get((claim.name, dataset)):
             assert (found.verdict, found.fails, found.networks) == (judge.FAILS, fails, fails)

@@ -178,9 +178,9 @@ def test_torchvision_says_of_its_weights_what_the_book_cites():
     from torchvision.models import ResNet18_Weights, VGG16_BN_Weights
 
     weights = {"resnet18": ResNet18_Weights.IMAGENET1K_V1, "vgg16": VGG16_BN_Weights.IMAGENET1K_V1}
-    for run in PUBLISHED["torchvision"]["runs"]:
-        known = weights[run["model"]].meta["_metrics"]["ImageNet-1K"]
-        assert [round(100 - 100 * run[key][-1], 3) for key in ("test_error", "test_error_top5")] == [
+    for theirs in PUBLISHED["torchvision"]["runs"]:
+        known = weights[theirs["model"]].meta["_metrics"]["ImageNet-1K"]
+        assert [round(100 - 100 * theirs[key][-1], 3) for key in ("test_error", "test_error_top5")] == [
             known["acc@1"], known["acc@5"],
         ]  # fmt: skip
 

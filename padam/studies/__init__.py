@@ -16,8 +16,7 @@ from padam.studies.tolerance import TOLERANCE
 from padam.studies.treebank import TREEBANK
 
 STUDIES = {
-    study.name: study
-    for study in (TOLERANCE, RATES, MOMENTS, MINIATURE, TREEBANK, TEXT_RATES, TEXT_DIAL, TEXT_DECAY)
+    study.name: study for study in (TOLERANCE, RATES, MOMENTS, MINIATURE, TREEBANK, TEXT_RATES, TEXT_DIAL, TEXT_DECAY)
 }
 
 __all__ = ["STUDIES", "Study", "conduct", "path", "progress", "read"]

@@ -235,7 +235,7 @@ def bench_train(
 def study(
     name: Annotated[str, typer.Argument(
         metavar="NAME",
-        help="tolerance, rates, moments, miniature, treebank, text-rates, text-dial or text-decay; --plan says what "
+        help="tolerance, rates, moments, miniature, treebank, text-rates, text-dial, text-decay; --plan says what "
         "each measures.",
     )],
     out: Annotated[Path | None, typer.Option(help="Folder of the record; default padam/records/studies.")] = None,

@@ -186,9 +186,8 @@ def page(root=None):
     fills = "What fills the dashes of ours, here, in Figure 1 and in the other tables:\n\n" + "\n".join(
         f"    {line}" for line in lines
     )
-    one = [f"### {tables.NAMES[cell.split('/')[1]]}\n\n{rows(*tables.table1(cell, found))}" for cell in claims.CELLS]
     return _PAGE.format(
-        tables="\n\n".join(one), missing=fills if lines else "Nothing of ours is missing.",
+        tables=_networks(tables.table1, claims.CELLS, found), missing=fills if lines else "Nothing of ours is missing.",
         elsewhere10=rows(*tables.elsewhere(found, "cifar10")), elsewhere100=rows(*tables.elsewhere(found, "cifar100")),
         cifar10=rows(*tables.figure1("cifar10", found)), cifar100=rows(*tables.figure1("cifar100", found)),
         finals=rows(*tables.verdicts(found)), curves=rows(*tables.verdicts(found, about="curves")),
@@ -200,18 +199,14 @@ def page(root=None):
         readings=rows(("sentence", "as it is read here"), *((f"“{c.text}”", c.reading) for c in claims.CLAIMS)),
         ablation=rows(*tables.ablation(found)), tuned=rows(*tables.tuned(found)),
         variants=rows(*tables.variants(found)), provenance=rows(*tables.provenance(root)),
-        pictures="\n\n".join(_two_errors(cell, found) for cell in claims.LARGE),
+        pictures=_networks(tables.table2, claims.LARGE, found),
         large=rows(*tables.verdicts(found, "imagenet")),
         large_curves=rows(*tables.verdicts(found, "imagenet", "curves")),
-        texts="\n\n".join(_text_table(cell, found) for cell in claims.TEXTS),
+        texts=_networks(tables.table3, claims.TEXTS, found),
         spoken=rows(*tables.verdicts(found, "ptb")), spoken_curves=rows(*tables.verdicts(found, "ptb", "curves")),
     )  # fmt: skip
 
 
-def _two_errors(cell, found):
-    model = cell.split("/")[1]
-    return f"### {tables.NAMES[model]}\n\n{rows(*tables.table2(model, found))}"
-
-
-def _text_table(cell, found):
-    return f"### {tables.NAMES[cell.split('/')[1]]}\n\n{rows(*tables.table3(cell, found))}"
+def _networks(table, cells, found):
+    """A section for each network of a table of the paper's."""
+    return "\n\n".join(f"### {tables.NAMES[cell.split('/')[1]]}\n\n{rows(*table(cell, found))}" for cell in cells)

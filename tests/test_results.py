@@ -89,7 +89,7 @@ def test_table_2_has_both_errors_of_each_run_in_its_column(tmp_path):
 
     found["full"] += [run("full", "imagenet/vgg16", 0, 0.3, 0.1), run("full", "imagenet-subset/vgg16", 0, 0.4, 0.2)]
     found["small"] += [run("small", "imagenet/vgg16", seed, 0.5 + 0.01 * seed, 0.3) for seed in (0, 1)]
-    header, *body = tables.table2("vgg16", found)
+    header, *body = tables.table2("imagenet/vgg16", found)
     assert len(header) == 6
     rows = {row[0]: row[1:] for row in body}
     assert rows["Adam"] == (
@@ -99,7 +99,7 @@ def test_table_2_has_both_errors_of_each_run_in_its_column(tmp_path):
     assert rows["SGD-momentum"] == ("26.07 / 8.18", "26.64 / 8.48", *[tables.EMPTY] * 3)
     lost = evidence.curve("full", "imagenet/vgg16", "yogi", {"epoch": [1], "test_error": [0.9]}, diverged=True)
     found["full"].append(lost)
-    assert {row[0]: row[3] for row in tables.table2("vgg16", found)[1:]}["Yogi"] == "diverged\u00a0(1)"
+    assert {row[0]: row[3] for row in tables.table2("imagenet/vgg16", found)[1:]}["Yogi"] == "diverged\u00a0(1)"
     assert any("table2 --profile small" in line for line in tables.commands(found, "small"))
 
 

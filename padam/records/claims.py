@@ -137,7 +137,7 @@ CLAIMS = (
     Claim(
         "fastest", "1", "Padam achieves the fastest convergence speed",
         "training error, mean over all epochs before the first decay: below every other's",
-        _all(converging, ["padam"], SEVEN), datasets=IMAGES,
+        _all(converging, ["padam"], SEVEN),
     ),
     Claim(
         "larger p is faster", "3", "a larger p will lead to fast convergence at early stages",

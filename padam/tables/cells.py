@@ -45,16 +45,16 @@ def cell(runs, counted=True):
     return f"{both[0]} / {both[1]}" + (f"{UNBROKEN}({len(runs)})" if counted else "")
 
 
-def ends(runs):
+def ends(runs, counted=True):
     """ "29.9 ± 0.2 / 10.5 ± 0.1 (2)": top-1 and top-5 errors after the last epoch, and how many runs that is.
 
-    `runs` and what a single run, a diverged one or none look like: see `cell`.
+    `runs`, `counted` and what a single run, a diverged one or none look like: see `cell`.
     """
     if not runs or any(run.diverged for run in runs):
-        return cell(runs)
+        return cell(runs, counted)
     decimals = _DECIMALS.get(runs[0].source, 2)
     both = (number([getattr(run, at) for run in runs], decimals) for at in ("last", "last_top5"))
-    return " / ".join(both) + f"{UNBROKEN}({len(runs)})"
+    return " / ".join(both) + (f"{UNBROKEN}({len(runs)})" if counted else "")
 
 
 def runs_of(found, source, network, optimizer):

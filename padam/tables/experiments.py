@@ -37,35 +37,27 @@ def table1(network, found):
     return header, *body
 
 
-def table2(model, found):
-    """A network of Table 2, "resnet18" or "vgg16", in columns: the paper, torchvision, ours full, of 50 classes, small.
+def table2(network, found):
+    """A network of Table 2, "imagenet/resnet18" or "imagenet/vgg16": the paper, torchvision, ours full and small.
 
-    All are errors after the last epoch, top-1 / top-5. The 50 classes are those of our subset, at 64 pixels, trained by
-    the full recipe (`imagenet-subset/<model>`); the paper has no such column.
+    All are errors after the last epoch, top-1 / top-5. One more column, which the paper does not have, is the full
+    recipe on the 50 classes of our subset, at 64 pixels.
     """
-    columns = [
-        (source, f"{data}/{model}")
-        for source, data in (
-            ("paper", "imagenet"),
-            ("torchvision", "imagenet"),
-            ("full", "imagenet"),
-            ("full", "imagenet-subset"),
-            ("small", "imagenet"),
-        )
-    ]
+    subset = network.replace("imagenet", "imagenet-subset")
+    columns = (("full", network), ("full", subset), ("small", network))
     header = (
         "top-1 / top-5 error in %",
         "the paper",
         "torchvision",
         "ours, full",
         "ours, 50 classes",
-        f"ours, small ({small(f'imagenet/{model}')})",
+        f"ours, small ({small(network)})",
     )
     body = []
     for name in recipes.OPTIMIZERS:
-        told = [ends(runs_of(found, source, network, name)) for source, network in columns]
-        # The first two are single numbers.
-        body.append((CATALOG[name].title, *(text.partition(UNBROKEN)[0] for text in told[:2]), *told[2:]))
+        theirs = [ends(runs_of(found, source, network, name), counted=False) for source in ("paper", "torchvision")]
+        ours = [ends(runs_of(found, source, cell, name)) for source, cell in columns]
+        body.append((CATALOG[name].title, *theirs, *ours))
     return header, *body
 
 

@@ -367,13 +367,12 @@ def test_the_miniatures_of_imagenet_look_at_pictures_they_have_seen(monkeypatch)
     grey = torch.full((3,), 0.5), torch.full((3,), 0.3)
     large = datasets.Images(some(90, 0), some(50, 1), *grey, flip=True, resized=36)
     monkeypatch.setattr(miniature.datasets, "load", lambda name, root: large)
-    for name, value in (("_SEEN", 20), ("_EPOCHS", 4), ("_MILESTONES", (2, 3)), ("_BATCH", 32)):
-        monkeypatch.setattr(miniature, name, value)
+    monkeypatch.setattr(miniature, "_SEEN", 20)
     shown = miniature.pictures(60)
     assert len(shown.train[1]) == 60
     assert len(shown.valid[1]) == 20
     assert len({picture.numpy().tobytes() for part in (shown.train[0], shown.valid[0]) for picture in part}) == 60
-    setting = {"model": "resnet18-w4", "pictures": 60, "optimizer": "adam", "seed": 0}
+    setting = {"model": "resnet18-w4", "pictures": 60, "epochs": 4, "batch_size": 32, "optimizer": "adam", "seed": 0}
     seen, build = [], optim.build
     monkeypatch.setattr(
         miniature.optim, "build", lambda name, *rest, **given: seen.append((name, given)) or build(name, *rest, **given)
@@ -384,3 +383,4 @@ def test_the_miniatures_of_imagenet_look_at_pictures_they_have_seen(monkeypatch)
     assert all(five <= one for one, five in zip(found["test_error"], found["test_error_top5"], strict=True))
     assert found["seen_error"] != found["test_error"]
     assert found["parameters"] > 10_000
+    assert miniature.milestones(80) == (24, 48, 64)

@@ -6,6 +6,8 @@ h.eps, h.t, h.c1 and h.final_lr are lists, one number or 0-dim tensor per tensor
 was frozen for a while is at a step of its own. Weight decay is already in g.
 """
 
+from functools import lru_cache
+
 import torch
 
 from padam.catalog import ROOTS
@@ -21,23 +23,37 @@ def _power(base, exponent):
     return base
 
 
+def _once(number, tensors):
+    """The number as torch is quickest to take it: on the CPU a Python number is made a tensor for each of `tensors`."""
+    quick = tensors[0].is_cpu and tensors[0].dtype in (torch.float32, torch.float64)
+    return _scalar(number, tensors[0].dtype) if quick else number
+
+
+_scalar = lru_cache(lambda number, dtype: torch.tensor(number, dtype=dtype))
+
+
 def _average(mean, new, beta):
     torch._foreach_lerp_(mean, new, 1 - beta)
 
 
 def _average_square(mean, new, beta):
-    torch._foreach_mul_(mean, beta)
+    torch._foreach_mul_(mean, _once(beta, mean))
     torch._foreach_addcmul_(mean, new, new, 1 - beta)
 
 
 def _denominator(v, eps, exponent):
     denominator = torch._foreach_sqrt(v)
-    torch._foreach_add_(denominator, eps)
+    same = not isinstance(eps[0], torch.Tensor) and eps.count(eps[0]) == len(eps)
+    torch._foreach_add_(denominator, _once(eps[0], v) if same else eps)
     return _power(denominator, exponent)
 
 
-def _descend(x, step, lr):
-    """x -= lr * step; step is used up."""
+def _descend(x, m, denominator, lr):
+    """x -= lr * m / denominator: one pass if lr are numbers; denominator is used up if they are tensors."""
+    if not isinstance(lr[0], torch.Tensor):
+        torch._foreach_addcdiv_(x, m, denominator, [-one for one in lr])
+        return
+    step = torch._foreach_div(m, denominator)
     torch._foreach_mul_(step, lr)
     torch._foreach_sub_(x, step)
 
@@ -46,19 +62,19 @@ def amsgrad(x, g, s, h):
     _average(s.m, g, h.beta1)
     _average_square(s.v, g, h.beta2)
     torch._foreach_maximum_(s.v_hat, s.v)
-    _descend(x, torch._foreach_div(s.m, _denominator(s.v_hat, h.eps, 1.0)), h.lr)
+    _descend(x, s.m, _denominator(s.v_hat, h.eps, 1.0), h.lr)
 
 
 def padam(x, g, s, h):
     _average(s.m, g, h.beta1)
     _average_square(s.v, g, h.beta2)
     torch._foreach_maximum_(s.v_hat, s.v)
-    _descend(x, torch._foreach_div(s.m, _denominator(s.v_hat, h.eps, 2 * h.p)), h.lr)
+    _descend(x, s.m, _denominator(s.v_hat, h.eps, 2 * h.p), h.lr)
 
 
 def partial_adagrad(x, g, s, h):
     torch._foreach_addcmul_(s.v, g, g, 1.0)
-    _descend(x, torch._foreach_div(g, _denominator(s.v, h.eps, 2 * h.p)), h.lr)
+    _descend(x, g, _denominator(s.v, h.eps, 2 * h.p), h.lr)
 
 
 def partial_rmsprop(x, g, s, h):
@@ -67,12 +83,12 @@ def partial_rmsprop(x, g, s, h):
     if h.centered:
         _average(s.mean, g, h.beta2)
         v = torch._foreach_addcmul(v, s.mean, s.mean, -1.0)
-    d = torch._foreach_div(g, _denominator(v, h.eps, 2 * h.p))
-    if h.momentum:
-        torch._foreach_mul_(s.buffer, h.momentum)
-        torch._foreach_add_(s.buffer, d)
-        torch._foreach_copy_(d, s.buffer)
-    _descend(x, d, h.lr)
+    denominator = _denominator(v, h.eps, 2 * h.p)
+    if not h.momentum:
+        return _descend(x, g, denominator, h.lr)
+    torch._foreach_mul_(s.buffer, h.momentum)
+    torch._foreach_addcdiv_(s.buffer, g, denominator)
+    torch._foreach_sub_(x, torch._foreach_mul(s.buffer, h.lr))
 
 
 def partial_adadelta(x, g, s, h):
@@ -82,7 +98,8 @@ def partial_adadelta(x, g, s, h):
     d = _power(d, h.p)
     torch._foreach_mul_(d, g)
     _average_square(s.u, d, h.beta2)
-    _descend(x, d, h.lr)
+    torch._foreach_mul_(d, h.lr)
+    torch._foreach_sub_(x, d)
 
 
 def partial_adamax(x, g, s, h):
@@ -93,7 +110,7 @@ def partial_adamax(x, g, s, h):
     torch._foreach_maximum_(s.u, size)
     torch._foreach_copy_(size, s.u)
     rate = [lr / c1 for lr, c1 in zip(h.lr, h.c1, strict=True)]
-    _descend(x, torch._foreach_div(s.m, _power(size, 2 * h.p)), rate)
+    _descend(x, s.m, _power(size, 2 * h.p), rate)
 
 
 def yogi(x, g, s, h):
@@ -101,7 +118,7 @@ def yogi(x, g, s, h):
     square = torch._foreach_mul(g, g)
     excess = torch._foreach_sub(s.v, square)
     torch._foreach_addcmul_(s.v, torch._foreach_sign(excess), square, h.beta2 - 1)
-    _descend(x, torch._foreach_div(s.m, _denominator(s.v, h.eps, 1.0)), h.lr)
+    _descend(x, s.m, _denominator(s.v, h.eps, 1.0), h.lr)
 
 
 def adabound(x, g, s, h):

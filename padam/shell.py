@@ -18,6 +18,7 @@ _FOREIGN = ("amsgrad", "differentiable", "decoupled_weight_decay")
 _capture_check = (
     getattr(Optimizer, "_accelerator_graph_capture_health_check", None) or Optimizer._cuda_graph_capture_health_check
 )
+_ONE = torch.ones(())  # added to step counts on the CPU, where a Python number would be made a tensor for each
 _TORCH_TO_OURS = {"rho": "beta2", "alpha": "beta2"}
 
 
@@ -97,35 +98,46 @@ class Family(Optimizer):
 
     def _gather(self, group):
         """The group's tensors that have a gradient: (x, g, slots, steps), complex ones seen as pairs of reals."""
-        x, g, steps, slots = [], [], [], {name: [] for name in self._slots(group)}
-        for param in group["params"]:
-            if param.grad is None:
-                continue
-            if param.grad.is_sparse:
-                raise RuntimeError(
-                    f"{type(self).__name__} does not support sparse gradients: its state is dense. Build the layer "
-                    f"with sparse=False (as in nn.Embedding), or use torch.optim.SparseAdam for it."
-                )
-            state, real = self.state[param], torch.view_as_real if param.is_complex() else (lambda tensor: tensor)
-            if not state:
-                device = param.device if group["capturable"] else "cpu"
-                state["step"] = torch.zeros((), dtype=torch.float32, device=device)
-            for name, (key, start) in self._slots(group).items():
-                if key not in state:
-                    state[key] = torch.zeros_like(param, memory_format=torch.preserve_format)
-                    real(state[key]).fill_(start)
-                slots[name].append(real(state[key]))
-            x.append(real(param))
-            g.append(real(param.grad.resolve_conj()))
-            steps.append(state["step"])
-        return x, g, slots, steps
+        x = [param for param in group["params"] if param.grad is not None]
+        g = [param.grad for param in x]
+        if any(grad.is_sparse for grad in g):
+            raise RuntimeError(
+                f"{type(self).__name__} does not support sparse gradients: its state is dense. Build the layer "
+                f"with sparse=False (as in nn.Embedding), or use torch.optim.SparseAdam for it."
+            )
+        kinds, states = self._slots(group), [self.state[param] for param in x]
+        for param, state in zip(x, states, strict=True):
+            if len(state) <= len(kinds):  # a whole one has the step count beside them
+                self._begin(param, state, kinds, group["capturable"])
+        slots = {name: [state[key] for state in states] for name, (key, _) in kinds.items()}
+        if any(param.is_complex() for param in x):
+            x, slots = _reals(x), {name: _reals(tensors) for name, tensors in slots.items()}
+            g = _reals([grad.resolve_conj() for grad in g])
+        return x, g, slots, [state["step"] for state in states]
 
-    def _settings(self, group, step):
-        """alpha_t, eps_t and whatever else the rule reads of step `step` (numbers, or 0-dim tensors if capturable)."""
-        t = step.double() if group["capturable"] else step.item()
+    def _begin(self, param, state, kinds, capturable):
+        """Give a parameter's state what it lacks: all of it at its first step, new slots when options have changed."""
+        if not state:
+            device = param.device if capturable else "cpu"
+            state["step"] = torch.zeros((), dtype=torch.float32, device=device)
+        for key, start in kinds.values():
+            if key not in state:
+                state[key] = torch.zeros_like(param, memory_format=torch.preserve_format)
+                _reals([state[key]])[0].fill_(start)
+
+    def _all_settings(self, group, steps):
+        """`_settings` of every tensor; those at the same step, most often all, share them."""
+        if group["capturable"]:
+            return [self._settings(group, step.double()) for step in steps]
+        counts = [step.item() for step in steps]
+        known = {t: self._settings(group, t) for t in set(counts)}
+        return [known[t] for t in counts]
+
+    def _settings(self, group, t):
+        """alpha_t, eps_t and whatever else the rule reads of step t (numbers, or 0-dim tensors if capturable)."""
         lr = group["lr"]
         if isinstance(lr, torch.Tensor):
-            lr = lr.reshape(()).to(step.device, torch.float64) if group["capturable"] else lr.item()
+            lr = lr.reshape(()).to(t.device, torch.float64) if group["capturable"] else lr.item()
         eps, beta1, beta2 = group["eps"], *group.get("betas", (0.0, 0.0))
         c1, c2 = _one_minus_power(beta1, t), _one_minus_power(beta2, t)
         correction = group.get("correction", "none")
@@ -155,8 +167,8 @@ class Family(Optimizer):
             x, g, slots, steps = self._gather(group)
             if not x:
                 continue
-            torch._foreach_add_(steps, 1)
-            settings = [self._settings(group, step) for step in steps]
+            torch._foreach_add_(steps, _ONE if steps[0].is_cpu else 1)
+            settings = self._all_settings(group, steps)
             group_step = _step_loop if group["foreach"] is False else _step_foreach
             group_step(self.rule, group, x, g, slots, settings)
         return loss
@@ -209,6 +221,11 @@ def _decayed(group, lr, x, g):
     return g
 
 
+def _reals(tensors):
+    """Complex tensors as pairs of reals, which share their memory; real ones as they are."""
+    return [torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in tensors]
+
+
 def _step_loop(rule, group, x, g, slots, settings):
     ours = _by_our_names(group)
     for index, (lr, h) in enumerate(settings):
@@ -220,13 +237,52 @@ def _step_loop(rule, group, x, g, slots, settings):
 def _step_foreach(rule, group, x, g, slots, settings):
     ours = _by_our_names(group)
     for _, (lists, where) in Optimizer._group_tensors_by_device_and_dtype([x, g, *slots.values()], True).items():
-        x, g, *state = lists
-        rates, h = [settings[i][0] for i in where], [settings[i][1] for i in where]
-        if group["maximize"]:
-            g = torch._foreach_neg(g)
-        if group["weight_decay"] != 0 and group["decay"] == "l2":
-            g = torch._foreach_add(g, x, alpha=group["weight_decay"])
-        elif group["weight_decay"] != 0:
-            torch._foreach_mul_(x, [1 - lr * group["weight_decay"] for lr in rates])
-        s = SimpleNamespace(**dict(zip(slots, state, strict=True)))
-        getattr(foreach_form, rule)(x, g, s, SimpleNamespace(**(ours | {k: [one[k] for one in h] for k in h[0]})))
+        for block, owners in _blocks(lists) if lists[0][0].is_cpu else [(lists, range(len(where)))]:
+            chosen = [settings[where[i]] for i in owners]
+            x, g, *state = block
+            if group["maximize"]:
+                g = torch._foreach_neg(g)
+            if group["weight_decay"] != 0 and group["decay"] == "l2":
+                g = torch._foreach_add(g, x, alpha=group["weight_decay"])
+            elif group["weight_decay"] != 0:
+                torch._foreach_mul_(x, [1 - lr * group["weight_decay"] for lr, _ in chosen])
+            h = {key: [own[key] for _, own in chosen] for key in chosen[0][1]}
+            s = SimpleNamespace(**dict(zip(slots, state, strict=True)))
+            getattr(foreach_form, rule)(x, g, s, SimpleNamespace(**(ours | h)))
+
+
+_BLOCK = 2**19  # elements; what a rule reads and writes of so many stays in the cache from pass to pass
+
+
+def _blocks(lists):
+    """The lists beside each other in blocks of about `_BLOCK` elements, each with the places of its tensors.
+
+    Large tensors are cut into flat views, small ones are put together. A rule passes over its tensors a dozen times;
+    over a block at a time, only the first pass reads from memory.
+    """
+    sizes, start, held = [tensor.numel() for tensor in lists[0]], 0, 0
+    if sum(sizes) <= _BLOCK:
+        yield lists, range(len(sizes))
+        return
+    for place, size in enumerate([*sizes, None]):
+        large = size is not None and size > _BLOCK and _flat([tensors[place] for tensors in lists])
+        if held and (size is None or large or held + size > _BLOCK):
+            yield [tensors[start:place] for tensors in lists], range(start, place)
+            start, held = place, 0
+        if large:
+            for parts in zip(*(_cut(tensors[place]) for tensors in lists), strict=True):
+                yield [[part] for part in parts], (place,)
+            start = place + 1
+        else:
+            held += size or 0
+
+
+def _flat(beside):
+    """Whether the tensors lie in memory without gaps, in the same order."""
+    first = beside[0]
+    whole = first.is_contiguous() or (first.ndim == 4 and first.is_contiguous(memory_format=torch.channels_last))
+    return whole and all(tensor.stride() == first.stride() for tensor in beside)
+
+
+def _cut(tensor):
+    return tensor.as_strided((tensor.numel(),), (1,)).split(_BLOCK)

@@ -25,9 +25,10 @@ from torch.testing._internal.common_device_type import instantiate_device_type_t
 from torch.testing._internal.common_optimizers import OptimizerInfo, OptimizerInput, TensorTracker, optims
 from torch.testing._internal.common_utils import TestCase, instantiate_parametrized_tests, parametrize
 
-from padam import AdaBound, AMSGrad, Padam, PartialAdadelta, PartialAdagrad, PartialAdamax, PartialRMSprop, Yogi
+from padam import AdaBound, AMSGrad, Padam, PartialAdadelta, PartialAdagrad, PartialAdamax, PartialRMSprop, Yogi, shell
 from padam.catalog import CORRECTIONS
 
+CHANNELS_LAST = torch.channels_last
 FAMILY = (Padam, AMSGrad, Yogi, AdaBound, PartialAdagrad, PartialRMSprop, PartialAdadelta, PartialAdamax)
 EXACT = {"rtol": 0.0, "atol": 0.0}
 ROUNDING = {  # between two ways to compute the same step
@@ -194,6 +195,19 @@ class TestStep(Contract):
         for options in rows(optim_info, device):
             loop, foreach = {**options, "foreach": False}, {**options, "foreach": True}
             self.assert_same_options(optim_info, parameters(device, dtype), loop, foreach)
+
+    @optims(INFOS, dtypes=[torch.float64])
+    def test_blocks_change_nothing(self, device, dtype, optim_info):
+        """Large tensors in parts, small ones together, whatever their order in memory, each at its own step count."""
+        with mock.patch.object(shell, "_BLOCK", 4):
+            for options in rows(optim_info, device):
+                params = parameters(device, dtype, shapes=((0,), (3,), (2, 4), (), (2,), (0,), (3, 3), (5,), (1,)))
+                turned = Parameter(torch.randn(2, 3, 2, 2, device=device, dtype=dtype).to(memory_format=CHANNELS_LAST))
+                gaps = Parameter(torch.randn(6, 2, device=device, dtype=dtype)[:, 0])
+                crossed = Parameter(torch.randn(3, 2, device=device, dtype=dtype).t())
+                params = [*params, turned, gaps, crossed]
+                loop, foreach = {**options, "foreach": False}, {**options, "foreach": True}
+                self.assert_same_options(optim_info, params, loop, foreach)
 
     @optims(INFOS)
     def test_default_equals_loop_for_mixed_parameters(self, device, dtype, optim_info):
@@ -456,6 +470,31 @@ ERRORS = (  # options, the error they are, and what it says: the argument, the v
 )
 IN_OUR_WORDS = {"Tensor lr must be 1-element": "lr is a tensor of 2 elements, but must hold exactly one number"}
 each_class = parametrize("cls", FAMILY, name_fn=lambda cls: cls.__name__)
+
+
+class TestBlocks(TestCase):
+    def test_everything_is_in_one_block_of_the_right_size(self):
+        """Each element once, in blocks of at most the size, and not in many more than that takes."""
+        sizes = (3, 20, 0, 5, 5, 16, 1, 40, 7, 8)
+        tensors = [torch.zeros(size) for size in sizes]
+        with mock.patch.object(shell, "_BLOCK", 16):
+            for (x, twin), owners in shell._blocks([tensors, [torch.zeros(size) for size in sizes]]):
+                self.assertEqual([part.shape for part in x], [part.shape for part in twin])
+                self.assertTrue(0 < sum(part.numel() for part in x) <= 16)
+                for part, owner in zip(x, owners, strict=True):
+                    part += owner + 1
+        for place, tensor in enumerate(tensors):
+            self.assertEqual(tensor, torch.full_like(tensor, place + 1))
+
+    def test_a_step_over_a_large_tensor_is_a_step_over_its_parts(self):
+        """What the blocks are for: the rule never sees more than a block of one."""
+        seen, weight = [], Parameter(torch.ones(shell._BLOCK * 2 + 5))
+        weight.grad = torch.ones_like(weight)
+        rule = shell.foreach_form.padam
+        with mock.patch.object(shell.foreach_form, "padam", lambda x, *rest: (seen.append(x), rule(x, *rest))):
+            Padam([weight]).step()
+        self.assertEqual([len(x[0]) for x in seen], [shell._BLOCK, shell._BLOCK, 5])
+        self.assertEqual(weight.unique().numel(), 1)
 
 
 class TestErrors(TestCase):

@@ -80,14 +80,25 @@ class Family(Optimizer):
             merged = self.defaults | param_group
             self._check_options(merged)
             if merged["fused"]:
-                self._refuse_fused()
+                params = merged.get("params", ())
+                self._check_fused([params] if isinstance(params, torch.Tensor) else list(params))
         super().add_param_group(param_group)
 
-    def _refuse_fused(self):
-        raise RuntimeError(
-            f"{type(self).__name__}: fused=True, but no fused kernel serves these tensors. Use fused=None, which "
-            f"takes the fastest form there is, or foreach=True."
-        )
+    def _check_fused(self, params):
+        """Raise RuntimeError unless a fused step serves these tensors, or pairs of a name and a tensor."""
+        tensors = [param[1] if isinstance(param, tuple) else param for param in params]
+        if reason := _refusal(self.rule, [tensor for tensor in tensors if isinstance(tensor, torch.Tensor)]):
+            raise RuntimeError(
+                f"{type(self).__name__}: fused=True, but no fused step serves these tensors: {reason}. Use fused=None, "
+                f"which takes the fastest form there is, or foreach=True."
+            )
+
+    def _prepare_fused(self, group, x):
+        """Whatever can fail comes before the step counts: the model may have been moved, and there is compiling."""
+        from padam import compiled
+
+        self._check_fused(x)
+        compiled.prepare(self.rule, x, group)
 
     def _slots(self, group):
         """Slot name -> (torch's state key, where it starts) for the slots this group's options need."""
@@ -167,10 +178,12 @@ class Family(Optimizer):
             x, g, slots, steps = self._gather(group)
             if not x:
                 continue
+            if group["fused"]:
+                self._prepare_fused(group, x)
             torch._foreach_add_(steps, _ONE if steps[0].is_cpu else 1)
             settings = self._all_settings(group, steps)
-            group_step = _step_loop if group["foreach"] is False else _step_foreach
-            group_step(self.rule, group, x, g, slots, settings)
+            form = _step_fused if group["fused"] else _step_loop if group["foreach"] is False else _step_foreach
+            form(self.rule, group, x, g, slots, settings)
         return loss
 
     def _refuse_incomplete(self, states):
@@ -249,6 +262,23 @@ def _step_foreach(rule, group, x, g, slots, settings):
             h = {key: [own[key] for _, own in chosen] for key in chosen[0][1]}
             s = SimpleNamespace(**dict(zip(slots, state, strict=True)))
             getattr(foreach_form, rule)(x, g, s, SimpleNamespace(**(ours | h)))
+
+
+def _refusal(rule, tensors):
+    """Why no fused step serves these tensors, or None if one does."""
+    from padam import compiled  # not before it is asked for: most never do
+
+    if elsewhere := {tensor.device.type for tensor in tensors} - {"cpu"}:
+        return f"there is one for the CPU, and some of them are on {', '.join(sorted(elsewhere))}"
+    return compiled.refusal(rule, tensors)
+
+
+def _step_fused(rule, group, x, g, slots, settings):
+    from padam import compiled
+
+    for _, (lists, where) in Optimizer._group_tensors_by_device_and_dtype([x, g, *slots.values()], True).items():
+        x, g, *state = lists
+        compiled.step(rule, x, g, dict(zip(slots, state, strict=True)), [settings[i] for i in where], group)
 
 
 _BLOCK = 2**19  # elements; what a rule reads and writes of so many stays in the cache from pass to pass

@@ -31,6 +31,7 @@ class Mutant(NamedTuple):
 # The tests that judge a file: quick ones first, for a mutant dies at the first failure.
 RULES = ("tests/test_formulas.py", "tests/test_identities.py", "tests/test_oracles.py")
 TORCH = ("tests/test_agreement.py", "tests/test_contract.py")
+COMPILED = ("tests/test_compiled.py",)
 SHELL = ("tests/test_reference.py", "tests/test_formulas.py", "tests/test_identities.py")
 TRAINING = ("tests/test_training.py",)
 RESUME = ("tests/test_resume.py",)
@@ -108,6 +109,20 @@ MUTANTS = (
     Mutant("foreach: averages forget the new", "foreach.py", "torch._foreach_lerp_(mean, new, 1 - beta)", "torch._foreach_lerp_(mean, new, beta)", TORCH, False),
     Mutant("foreach: adamax uncorrected", "foreach.py", "rate = [lr / c1 for lr, c1", "rate = [lr for lr, c1", TORCH, False),
     Mutant("foreach: adabound's bounds exchanged", "foreach.py", "torch._foreach_maximum_(rate, [final * (1 - ", "torch._foreach_minimum_(rate, [final * (1 - ", TORCH, False),
+    # --- compiled.c and compiled.py
+    Mutant("compiled: the end of a tensor is cut off", "compiled.c", "count - begin < CHUNK ? count - begin : CHUNK", "count - begin < CHUNK ? (count - begin) / 8 * 8 : CHUNK", COMPILED, False),
+    Mutant("compiled: v for v_hat", "compiled.c", "v_hat[i] = v_hat[i] >= v[i] ? v_hat[i] : v[i];", "v_hat[i] = v[i];", COMPILED, False),
+    Mutant("compiled: no number is the smaller one", "compiled.c", "v_hat[i] >= v[i] ? v_hat[i] : v[i]", "v[i] > v_hat[i] ? v[i] : v_hat[i]", COMPILED, False),
+    Mutant("compiled: a sign for what is equal", "compiled.c", "((excess > 0) - (excess < 0))", "(excess > 0 ? 1 : -1)", COMPILED, False),
+    Mutant("compiled: unclipped", "compiled.c", "rate = rate > upper ? upper : rate;", "", COMPILED, False),
+    Mutant("compiled: everyone takes every chunk", "compiled.c", "if (here++ != mine) continue;", "here++;", COMPILED, False),
+    Mutant("compiled: decay of the wrong kind", "compiled.py", 'group["weight_decay"] - decoupled', 'group["weight_decay"]', COMPILED, False),
+    Mutant("compiled: one step count for all", "compiled.py", "for number in rows[id(one)]", "for number in rows[id(settings[0])]", COMPILED, False),
+    Mutant("compiled: orders in memory are mixed", "compiled.py", "if dense and tensor.stride() == x.stride():", "if dense:", COMPILED, False),
+    Mutant("compiled: copies are not copied back", "compiled.py", "tensor.copy_(copy)", "pass", COMPILED, False),
+    Mutant("compiled: helpers flush as they like", "compiled.c", "    SET_MODE(how);\n", "    (void)how;\n", COMPILED, False),
+    Mutant("compiled: a step counts before it can be taken", "shell.py", "        compiled.prepare(self.rule, x, group)\n", "", COMPILED, False),
+    Mutant("compiled: helpers for small networks", "compiled.py", "if sum(sizes) >= _THREADED else 0", "", COMPILED, False),
     # --- shell.py and optim.py
     Mutant("shell: betas swapped", "shell.py", 'ours["beta1"], ours["beta2"] = options', 'ours["beta2"], ours["beta1"] = options', TORCH, False),
     Mutant("shell: step counts twice", "shell.py", "_ONE if steps[0].is_cpu", "2 if steps[0].is_cpu", TORCH, False),

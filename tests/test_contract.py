@@ -25,7 +25,18 @@ from torch.testing._internal.common_device_type import instantiate_device_type_t
 from torch.testing._internal.common_optimizers import OptimizerInfo, OptimizerInput, TensorTracker, optims
 from torch.testing._internal.common_utils import TestCase, instantiate_parametrized_tests, parametrize
 
-from padam import AdaBound, AMSGrad, Padam, PartialAdadelta, PartialAdagrad, PartialAdamax, PartialRMSprop, Yogi, shell
+from padam import (
+    AdaBound,
+    AMSGrad,
+    Padam,
+    PartialAdadelta,
+    PartialAdagrad,
+    PartialAdamax,
+    PartialRMSprop,
+    Yogi,
+    compiled,
+    shell,
+)
 from padam.catalog import CORRECTIONS
 
 CHANNELS_LAST = torch.channels_last
@@ -206,8 +217,10 @@ class TestStep(Contract):
                 gaps = Parameter(torch.randn(6, 2, device=device, dtype=dtype)[:, 0])
                 crossed = Parameter(torch.randn(3, 2, device=device, dtype=dtype).t())
                 params = [*params, turned, gaps, crossed]
-                loop, foreach = {**options, "foreach": False}, {**options, "foreach": True}
-                self.assert_same_options(optim_info, params, loop, foreach)
+                loop = optim_info.optim_cls(clones(params), **copy.deepcopy(options), foreach=False)
+                foreach = optim_info.optim_cls(params, **copy.deepcopy(options), foreach=True)
+                gradients = [[None if g is None else g.contiguous() for g in step] for step in path(params)]
+                self.assert_same_path(loop, foreach, gradients)
 
     @optims(INFOS)
     def test_default_equals_loop_for_mixed_parameters(self, device, dtype, optim_info):
@@ -465,7 +478,6 @@ ERRORS = (  # options, the error they are, and what it says: the argument, the v
     ({"betas": (0.9, 0.99, 0.999)}, ValueError, r"betas is \(0\.9, 0\.99, 0\.999\), but must be a pair"),
     ({"correction": "bias"}, ValueError, r"correction is 'bias', but must be one of 'none', 'folded', 'exact'"),
     ({"decay": "l1"}, ValueError, r"decay is 'l1', but must be one of 'l2', 'decoupled'"),
-    ({"fused": True}, RuntimeError, r"fused=True, but no fused kernel serves these tensors\. Use fused=None"),
     ({"fused": True, "foreach": True}, RuntimeError, r"fused=True and foreach=True exclude each other"),
 )
 IN_OUR_WORDS = {"Tensor lr must be 1-element": "lr is a tensor of 2 elements, but must hold exactly one number"}
@@ -513,6 +525,16 @@ class TestErrors(TestCase):
             with self.assertRaisesRegex(error, f"^{cls.__name__}: {text}"):
                 optimizer.add_param_group(group)
             self.assertEqual(len(optimizer.param_groups), 1)
+
+    @each_class
+    def test_fused_where_no_fused_step_serves(self, cls):
+        """Given to the constructor, in a group, and in a group that is added later, which then is not."""
+        kind = torch.bfloat16 if cls.rule in compiled.RULES else torch.float32
+        group, optimizer = {"params": parameters("cpu", kind), "fused": True}, cls(parameters("cpu", torch.float32))
+        for make in (lambda: cls(**group), lambda: cls([dict(group)]), lambda: optimizer.add_param_group(group)):
+            with self.assertRaisesRegex(RuntimeError, f"^{cls.__name__}: fused=True, but no .* Use fused=None, which"):
+                make()
+        self.assertEqual(len(optimizer.param_groups), 1)
 
     @each_class
     def test_wrong_parameters(self, cls):

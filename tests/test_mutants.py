@@ -22,7 +22,8 @@ def test_names_and_places_are_unique():
         text = (ROOT / "padam" / mutant.file).read_text()
         assert text.count(mutant.old) == 1, mutant.name
         assert mutant.old != mutant.new
-        compile(text.replace(mutant.old, mutant.new), mutant.file, "exec")
+        if mutant.file.endswith(".py"):
+            compile(text.replace(mutant.old, mutant.new), mutant.file, "exec")
 
 
 def test_a_change_that_is_no_mistake_survives():

@@ -1,0 +1,107 @@
+/* One step of Padam, Amsgrad, Yogi or AdaBound over many tensors on a CPU; `padam/compiled.py` compiles and calls it.
+
+   A rule that is written in passes reads and writes memory in each of them. Here every number is read once and written
+   once: five reads and four writes a parameter (Yogi and AdaBound have no maximum: four and three).
+
+   Defined when this is compiled, so that the loop has no branches:
+   REAL    float or double
+   RULE    PADAM, YOGI or ADABOUND; Amsgrad is PADAM with ROOTS 0
+   ROOTS   PADAM's denominator is sqrt(v_hat) + eps, of which so many square roots are taken; -1: to the power `exponent`
+*/
+#include <math.h>
+#include <stdint.h>
+
+#define PADAM 1
+#define YOGI 2
+#define ADABOUND 3
+#define CHUNK 131072 /* elements that a thread takes at a time */
+
+#if defined(__SSE__) || defined(__x86_64__)
+#include <xmmintrin.h>
+#define FLUSHES 0x8040u /* the two bits that say so */
+#define MODE() (_mm_getcsr() & FLUSHES)
+#define SET_MODE(mode) _mm_setcsr((_mm_getcsr() & ~FLUSHES) | (mode))
+#else
+#define MODE() 0
+#define SET_MODE(mode) (void)(mode)
+#endif
+
+/* Whether this thread flushes denormal numbers to zero; the threads that help it shall do as it does. */
+uint32_t mode(void) { return MODE(); }
+
+static inline REAL root(REAL x) { return sizeof(REAL) == 4 ? sqrtf(x) : sqrt(x); }
+
+#if ROOTS < 0 && defined(__GLIBC__) && defined(__x86_64__) && !defined(__clang__)
+/* glibc has these for several numbers at once; its header says so to -ffast-math only, which we do not want. */
+__attribute__((simd("notinbranch"))) float powf(float, float);
+__attribute__((simd("notinbranch"))) double pow(double, double);
+#endif
+
+static inline REAL power(REAL x, REAL exponent) {
+    (void)exponent;
+#if ROOTS < 0
+    return sizeof(REAL) == 4 ? powf(x, exponent) : pow(x, exponent);
+#else
+    for (int i = 0; i < ROOTS; i++) x = root(x);
+    return x;
+#endif
+}
+
+/* What differs from tensor to tensor, for a tensor that was frozen for a while is at a step of its own: alpha_t, eps_t,
+   1 - lr * weight_decay if the decay is decoupled, and the two bounds of AdaBound. */
+typedef struct { double lr, eps, shrink, lower, upper; } numbers;
+
+static void chunk(REAL *restrict x, const REAL *restrict grad, REAL *restrict m, REAL *restrict v,
+                  REAL *restrict v_hat, int64_t count, double beta1, double beta2, double exponent, double sign,
+                  double l2, const numbers *h) {
+    const REAL keep1 = beta1, new1 = 1 - beta1, keep2 = beta2, new2 = 1 - beta2, up = sign, decay = l2;
+    const REAL lr = h->lr, eps = h->eps, shrink = h->shrink, lower = h->lower, upper = h->upper;
+    (void)v_hat, (void)exponent, (void)lower, (void)upper, (void)keep2;
+    for (int64_t i = 0; i < count; i++) {
+        REAL g = up * grad[i];
+        if (l2 != 0) g += decay * x[i];
+        m[i] = keep1 * m[i] + new1 * g;
+#if RULE == YOGI
+        const REAL excess = v[i] - g * g;
+        v[i] -= new2 * (g * g) * ((excess > 0) - (excess < 0));
+        const REAL step = lr * m[i] / (root(v[i]) + eps);
+#else
+        v[i] = keep2 * v[i] + new2 * (g * g);
+#endif
+#if RULE == PADAM
+        v_hat[i] = v_hat[i] >= v[i] ? v_hat[i] : v[i]; /* and what is no number stays none */
+        const REAL step = lr * m[i] / power(root(v_hat[i]) + eps, (REAL)exponent);
+#elif RULE == ADABOUND
+        REAL rate = lr / (root(v[i]) + eps);
+        rate = rate < lower ? lower : rate;
+        rate = rate > upper ? upper : rate;
+        const REAL step = rate * m[i];
+#endif
+        x[i] = shrink * x[i] - step;
+    }
+}
+
+/* Take chunks of the tensors, one after the other, until there are none left; several threads may share `next`.
+
+   table: six rows of `tensors` numbers: where x, g, m, v and v_hat (or 0) begin, and how many elements they have. */
+void step(const int64_t *table, const numbers *h, int64_t tensors, int64_t *next, uint32_t how, double beta1,
+          double beta2, double exponent, double sign, double l2) {
+    const uint32_t before = MODE();
+    int64_t mine = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED), here = 0;
+    SET_MODE(how);
+    for (int64_t t = 0; t < tensors; t++) {
+        const int64_t count = table[5 * tensors + t];
+        for (int64_t begin = 0; begin < count; begin += CHUNK) {
+            if (here++ != mine) continue;
+            REAL *at[5];
+            for (int k = 0; k < 5; k++) {
+                at[k] = (REAL *)(intptr_t)table[k * tensors + t];
+                if (at[k]) at[k] += begin;
+            }
+            const int64_t size = count - begin < CHUNK ? count - begin : CHUNK;
+            chunk(at[0], at[1], at[2], at[3], at[4], size, beta1, beta2, exponent, sign, l2, h + t);
+            mine = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED);
+        }
+    }
+    SET_MODE(before);
+}

@@ -1,0 +1,147 @@
+"""The fused step on a CPU: `compiled.c` compiled for a rule when it is first used, and called over all tensors at once.
+
+A step reads five numbers a parameter and writes four. The other forms do it in a dozen passes; here each number is
+read once and written once, which is what `fused=True` means on a GPU too.
+"""
+
+import ctypes
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from array import array
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from padam.catalog import ROOTS
+
+SOURCE = Path(__file__).with_name("compiled.c")
+RULES = {"padam": "PADAM", "amsgrad": "PADAM", "yogi": "YOGI", "adabound": "ADABOUND"}
+REALS = {torch.float32: "float", torch.float64: "double", torch.complex64: "float", torch.complex128: "double"}
+_FLAGS = ("-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+_THREADED = 2**17  # elements from which on it pays to wake other threads
+_lock = threading.Lock()
+
+
+def compiler():
+    """The C compiler's command: the environment's CC, else the first of cc, gcc and clang there is, else None."""
+    return os.environ.get("CC") or _found(os.environ.get("PATH"))
+
+
+@lru_cache
+def _found(path):
+    return next(filter(None, (shutil.which(name, path=path) for name in ("cc", "gcc", "clang"))), None)
+
+
+def refusal(rule, params):
+    """Why the compiled step does not serve these CPU tensors, or None if it does."""
+    if rule not in RULES:
+        return f"there is no fused form of this rule; there is one of {', '.join(RULES)}"
+    if others := sorted({str(param.dtype) for param in params if param.dtype not in REALS}):
+        return f"on a CPU it takes float32 and float64, and some of these are {', '.join(others)}"
+    if compiler() is None:
+        return "on a CPU it needs a C compiler, and none of $CC, cc, gcc and clang is there; install one of them"
+    return None
+
+
+def prepare(rule, tensors, group):
+    """Compile what a step of these tensors needs, if it has not been. Raises RuntimeError if that fails."""
+    roots = ROOTS.get(2 * group.get("p", 0.5), -1)
+    return {kind: _library(RULES[rule], kind, roots) for kind in {REALS[tensor.dtype] for tensor in tensors}}
+
+
+def step(rule, x, g, slots, settings, group):
+    """Move x and the slots (lists of CPU tensors of one dtype) by one step, `settings` as the shell makes them."""
+    lists, back = _laid_out([x, g, *slots.values()])
+    table = array("q", [tensor.data_ptr() for tensors in lists for tensor in tensors])
+    sizes = [tensor.numel() for tensor in x]
+    table.extend([0] * len(x) * (5 - len(lists)) + sizes)  # Yogi and AdaBound have no v_hat
+    decoupled = group["weight_decay"] if group["decay"] == "decoupled" else 0.0
+    rows = {id(one): one for one in settings}  # most often one, which all share
+    rows = {key: _numbers(*one, decoupled, group) for key, one in rows.items()}
+    numbers = array("d", [number for one in settings for number in rows[id(one)]])
+    exponent, left = 2 * group.get("p", 0.5), array("q", [0])
+    (library,) = prepare(rule, x[:1], group).values()
+    begin_table, begin_numbers, begin_left = (memory.buffer_info()[0] for memory in (table, numbers, left))
+    arguments = (
+        begin_table, begin_numbers, len(x), begin_left, library.mode(), *group["betas"], exponent,
+        -1.0 if group["maximize"] else 1.0, group["weight_decay"] - decoupled,
+    )  # fmt: skip
+    helpers = torch.get_num_threads() - 1 if sum(sizes) >= _THREADED else 0
+    waiting = [_pool(helpers).submit(library.step, *arguments) for _ in range(helpers)]
+    library.step(*arguments)
+    for helper in waiting:
+        helper.result()
+    for tensor, copy in back:
+        tensor.copy_(copy)
+
+
+def _numbers(lr, h, decoupled, group):
+    """The C struct `numbers` of one tensor; what is a 0-dim tensor, in capturable groups, becomes a number."""
+    lower = upper = 0.0
+    if "final_lr" in h:
+        lower = h["final_lr"] * (1 - 1 / (group["gamma"] * h["t"] + 1))
+        upper = h["final_lr"] * (1 + 1 / (group["gamma"] * h["t"]))
+    return [float(number) for number in (h["lr"], h["eps"], 1 - lr * decoupled, lower, upper)]
+
+
+def _laid_out(lists):
+    """The lists, every tensor without gaps and in x's order in memory, and [(tensor, its copy), ...] to copy back."""
+    if all(tensor.is_contiguous() for tensors in lists for tensor in tensors):
+        return lists, []
+    laid, back = [list(tensors) for tensors in lists], []
+    for place, beside in enumerate(zip(*lists, strict=True)):
+        x = beside[0]
+        dense = x.is_contiguous() or (x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last))
+        for kind, tensor in enumerate(beside):
+            if dense and tensor.stride() == x.stride():
+                continue
+            copy = torch.empty_like(x, memory_format=torch.preserve_format if dense else torch.contiguous_format)
+            laid[kind][place] = copy.copy_(tensor)
+            if kind != 1:  # the gradient is only read
+                back.append((tensor, copy))
+    return laid, back
+
+
+@lru_cache
+def _pool(threads):
+    return ThreadPoolExecutor(threads, "padam-step")
+
+
+def _library(*kind):
+    with _lock:  # two optimizers in two threads compile it once
+        return _compiled(*kind)
+
+
+@lru_cache
+def _compiled(rule, real, roots):
+    """The compiled step of a rule as a ctypes library; about half a second. Raises RuntimeError if it fails."""
+    begun, command = time.perf_counter(), compiler()
+    with tempfile.TemporaryDirectory(prefix="padam-") as folder:
+        target = Path(folder) / "step.so"
+        kind = [f"-DRULE={rule}", f"-DREAL={real}", f"-DROOTS={roots}"]
+        for own in (["-march=native"], ["-mcpu=native"], []):  # how the compilers of x86 and of ARM call it
+            call = [*command.split(), *_FLAGS, *own, *kind, str(SOURCE), "-o", str(target), "-lm"]
+            made = subprocess.run(call, capture_output=True, text=True)
+            if made.returncode == 0:
+                break
+        else:
+            raise RuntimeError(
+                f"the fused step on a CPU could not be compiled by {' '.join(call)}:\n{made.stderr.strip()[:2000]}\n"
+                f"Set CC to another C compiler, or leave fused=None, which needs none."
+            )
+        library = ctypes.CDLL(str(target))
+    library.mode.restype = ctypes.c_uint32
+    library.step.restype = None
+    library.step.argtypes = [
+        *[ctypes.c_void_p] * 2, ctypes.c_int64, ctypes.c_void_p, ctypes.c_uint32, *[ctypes.c_double] * 5,
+    ]  # fmt: skip
+    taken = time.perf_counter() - begun
+    logging.getLogger("padam").info("compiled the fused step of %s for %s in %.1f s", rule.lower(), real, taken)
+    return library

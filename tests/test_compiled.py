@@ -1,0 +1,198 @@
+"""The compiled step against the for-loop: every rule and option, every layout in memory, several threads, errors."""
+
+import copy
+import logging
+import math
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+from test_contract import CHANNELS_LAST, ROUNDING, ROWS, clones, has, parameters, path, take, tensors
+from torch.nn import Parameter
+
+from padam import AdaBound, AMSGrad, Padam, PartialAdagrad, Yogi, compiled
+
+SERVED = (Padam, AMSGrad, Yogi, AdaBound)
+CASES = [(cls, row) for cls in SERVED for row in ROWS if has(cls, row)]
+IDS = [f"{cls.__name__}-{number}" for number, (cls, _) in enumerate(CASES)]
+pytestmark = pytest.mark.skipif(compiled.compiler() is None, reason="needs a C compiler")
+
+
+@pytest.fixture
+def threads():
+    """Sets the number of torch's threads, and sets it back."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def assert_same_path(cls, row, params, gradients):
+    """With fused=True as by the for-loop: after every step the same parameters and state."""
+    one = cls(clones(params), **copy.deepcopy(row), foreach=False)
+    other = cls(params, **copy.deepcopy(row), fused=True)
+    for gradient in gradients:
+        take(one, gradient)
+        take(other, gradient)
+        for ours, theirs in zip(tensors(other), tensors(one), strict=True):
+            torch.testing.assert_close(ours, theirs, **ROUNDING[ours.dtype], equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64], ids=str)
+@pytest.mark.parametrize(("cls", "row"), CASES, ids=IDS)
+def test_it_equals_the_loop(cls, row, dtype):
+    params = parameters("cpu", dtype)
+    assert_same_path(cls, row, params, path(params))
+
+
+@pytest.mark.parametrize("cls", SERVED)
+def test_it_equals_the_loop_however_tensors_lie_in_memory(cls):
+    """Without gaps or with some, in another order, and with gradients and states in an order of their own."""
+    turned = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    layouts = (
+        turned.contiguous(memory_format=CHANNELS_LAST),
+        turned.clone(),
+        turned.clone()[..., ::2],
+        turned.clone()[0, 0].t(),
+        turned[:, 0].clone(),
+    )
+    params = [Parameter(layout) for layout in layouts]
+    gradients = [[torch.randn_like(param).contiguous() for param in params] for _ in range(3)]
+    gradients[1][1] = gradients[1][1].contiguous(memory_format=CHANNELS_LAST)
+    assert not gradients[0][0].is_contiguous(memory_format=CHANNELS_LAST)
+    assert_same_path(cls, {"weight_decay": 0.1}, params, gradients)
+
+
+@pytest.mark.parametrize("cls", SERVED)
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_several_threads_take_every_element_once(cls, count, threads):
+    """Large tensors and small ones; as many threads as torch has."""
+    threads(count)
+    params = parameters("cpu", torch.float32, shapes=((2**18 + 3,), (7,), (0,), (2**17,), (300, 700), ()))
+    assert_same_path(cls, {"lr": 1e-3}, params, [[torch.randn_like(param) for param in params] for _ in range(2)])
+
+
+def test_threads_help_only_where_it_pays(threads, monkeypatch):
+    threads(2)
+    asked, pool = [], compiled._pool
+    monkeypatch.setattr(compiled, "_pool", lambda helpers: asked.append(helpers) or pool(helpers))
+    for elements in (1000, compiled._THREADED):
+        weight = Parameter(torch.ones(elements))
+        take(Padam([weight], fused=True), [torch.ones(elements)])
+    assert asked == [1]
+
+
+@pytest.mark.parametrize("cls", SERVED)
+def test_what_is_no_number_stays_none(cls):
+    gradients = torch.tensor([1.0, math.nan, math.inf, -math.inf, 0.0])
+    assert_same_path(cls, {}, [Parameter(torch.ones(5))], [[gradients], [torch.ones(5)], [gradients.flip(0)]])
+
+
+def test_forms_exchange_their_states():
+    """A run goes on in another form as it would have in its own."""
+    params = parameters("cpu", torch.float64)
+    whole = Padam(params, fused=True)
+    gradients = path(params, steps=6)
+    for gradient in gradients[:3]:
+        take(whole, gradient)
+    others = [Padam(clones(params), **form) for form in ({"foreach": False}, {"foreach": True}, {"fused": True})]
+    for other in others:
+        other.load_state_dict(copy.deepcopy(whole.state_dict()))
+    for gradient in gradients[3:]:
+        for optimizer in (whole, *others):
+            take(optimizer, gradient)
+    for other in others:
+        torch.testing.assert_close(tensors(other), tensors(whole), rtol=1e-10, atol=1e-12)
+
+
+def test_a_scaled_loss_makes_the_same_step():
+    """GradScaler unscales first and leaves out a step whose gradient is infinite."""
+    plain, scaled = (Parameter(torch.ones(3)) for _ in range(2))
+    one, other = (Padam([x], fused=True) for x in (plain, scaled))
+    scaler = torch.amp.GradScaler(device="cpu", init_scale=2.0**10)
+    for factor in (1.0, math.inf, 3.0):
+        if factor < math.inf:
+            take(one, [2 * factor * plain.detach()])
+        other.zero_grad()
+        scaler.scale(factor * scaled.square().sum()).backward()
+        scaler.step(other)
+        scaler.update()
+        torch.testing.assert_close(tensors(other), tensors(one), rtol=0, atol=0)
+
+
+def test_every_thread_flushes_denormal_numbers_if_the_caller_does(threads):
+    """In a process of its own, for the setting is the thread's; a step leaves it as it was."""
+    code = """
+        import torch
+        from padam import Padam, compiled
+        torch.set_num_threads(4)
+        assert torch.set_flush_denormal(True)
+        weight = torch.nn.Parameter(torch.ones(2**20))
+        weight.grad = torch.full_like(weight, 1e-19)  # its square is denormal
+        optimizer = Padam([weight], fused=True)
+        optimizer.step()
+        print(*[optimizer.state[weight]["exp_avg_sq"][place].item() for place in (0, 500_000, -1)])
+        torch.set_flush_denormal(False)
+        optimizer.step()
+        print(*[optimizer.state[weight]["exp_avg_sq"][place].item() > 0 for place in (0, 500_000, -1)])
+        print(compiled._library("PADAM", "float", 2).mode())
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["0.0"] * 3 + ["True"] * 3 + ["0"]
+
+
+def test_it_is_compiled_once_and_says_how_long_that_took(caplog, monkeypatch):
+    caplog.set_level(logging.INFO, "padam")
+    compiled._compiled.cache_clear()
+    runs, run = [], subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *given, **how: runs.append(given) or run(*given, **how))
+    for size in (3, 5, 7):
+        weight = Parameter(torch.ones(size))
+        take(Padam([weight], fused=True, lr=0.1 * size), [torch.ones(size)])
+    assert len(runs) == 1
+    assert len(caplog.messages) == 1
+    assert "compiled the fused step of padam for float in 0." in caplog.messages[0]
+
+
+def _refused(text, make):
+    with pytest.raises(RuntimeError, match=text) as error:
+        make()
+    assert "Use fused=None, which takes the fastest form there is" in str(error.value)
+
+
+def test_what_it_cannot_serve_is_refused_and_says_why(monkeypatch):
+    half = [Parameter(torch.ones(3, dtype=torch.float16)), Parameter(torch.ones(3))]
+    _refused(
+        "Padam: fused=True, but no .* float32 and float64, and some .* are torch.float16",
+        lambda: Padam(half, fused=True),
+    )
+    _refused("on meta", lambda: Padam([Parameter(torch.ones(3, device="meta"))], fused=True))
+    _refused("no fused form .*padam, amsgrad, yogi, adabound", lambda: PartialAdagrad(half[1:], fused=True))
+    _refused("torch.float16", lambda: Padam([("a", half[0]), ("b", half[1])], fused=True))
+    assert Padam([("b", half[1])], fused=True).param_groups[0]["fused"]
+    layer = torch.nn.Linear(2, 2)
+    optimizer = Padam(layer.parameters(), fused=True)
+    layer.half()
+    for weight in layer.parameters():
+        weight.grad = torch.ones_like(weight)
+    before = clones(layer.parameters())
+    _refused("torch.float16", optimizer.step)
+    torch.testing.assert_close(list(layer.parameters()), before, rtol=0, atol=0)
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("CC", raising=False)
+    _refused(r"needs a C compiler, and none of \$CC, cc, gcc and clang", lambda: Padam(half[1:], fused=True))
+
+
+def test_a_compiler_that_fails_is_named_with_what_it_said(monkeypatch, tmp_path):
+    wrong = tmp_path / "wrongcc"
+    wrong.write_text("#!/bin/sh\necho no such thing as $1 >&2\nexit 1\n")
+    wrong.chmod(0o755)
+    monkeypatch.setenv("CC", str(wrong))
+    compiled._compiled.cache_clear()
+    weight = Parameter(torch.ones(3))
+    optimizer = Padam([weight], fused=True)
+    with pytest.raises(RuntimeError, match="wrongcc -O3(.|\n)*no such thing as -O3(.|\n)*Set CC to another C compiler"):
+        take(optimizer, [torch.ones(3)])
+    assert torch.equal(weight, torch.ones(3))
+    assert optimizer.state[weight]["step"] == 0, "the step was not taken, so it must not count"

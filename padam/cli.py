@@ -231,6 +231,34 @@ def bench_train(
     )
 
 
+@bench.command("step")
+def bench_step(
+    network: Annotated[list[str] | None, typer.Option(
+        help="small, resnet18-w8, resnet18, lstm2 or billion (36 GB); may be repeated; default all that fit."
+    )] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each form is timed.")] = 15,
+    out: Annotated[Path | None, typer.Option(help="Folder of the record; default padam/records/bench.")] = None,
+    device: Device = None, threads: Threads = None,
+):  # fmt: skip
+    """Seconds per step of Padam in each of its forms, torch's Amsgrad and a copy of as many bytes, in turn.
+
+    Example: python -m padam bench step --network resnet18 --threads 2
+    """
+    from padam import bench as benchmarks
+
+    with _ends_told():
+        record = benchmarks.step(
+            device=device, threads=threads, rounds=rounds, networks=network, say=lambda line: typer.echo(line, err=True)
+        )
+        path = benchmarks.keep(record, out)
+    for name, (title, *rows) in benchmarks.tables(record).items():
+        table = Table(*title, title=name, title_justify="left", box=None)
+        for row in rows:
+            table.add_row(*row)
+        _out.print(table)
+    typer.echo(f"{record['device']}, {record['threads']} threads\n{path}")
+
+
 @app.command()
 def study(
     name: Annotated[str, typer.Argument(

@@ -39,38 +39,39 @@ def _found(path):
     return next(filter(None, (shutil.which(name, path=path) for name in ("cc", "gcc", "clang"))), None)
 
 
-def refusal(rule, params):
-    """Why the compiled step does not serve these CPU tensors, or None if it does."""
+def refusal(rule, dtypes):
+    """Why the compiled step does not serve CPU tensors of these dtypes, or None if it does."""
     if rule not in RULES:
         return f"there is no fused form of this rule; there is one of {', '.join(RULES)}"
-    if others := sorted({str(param.dtype) for param in params if param.dtype not in REALS}):
+    if others := sorted(str(dtype) for dtype in dtypes if dtype not in REALS):
         return f"on a CPU it takes float32 and float64, and some of these are {', '.join(others)}"
     if compiler() is None:
         return "on a CPU it needs a C compiler, and none of $CC, cc, gcc and clang is there; install one of them"
     return None
 
 
-def prepare(rule, tensors, group):
-    """Compile what a step of these tensors needs, if it has not been. Raises RuntimeError if that fails."""
-    roots = ROOTS.get(2 * group.get("p", 0.5), -1)
-    return {kind: _library(RULES[rule], kind, roots) for kind in {REALS[tensor.dtype] for tensor in tensors}}
+def prepare(rule, dtype, p):
+    """The compiled step of a rule, a ctypes library; compiled at the first call, RuntimeError if that fails."""
+    kind = RULES[rule], REALS[dtype], ROOTS.get(2 * p, -1)
+    with _lock:  # two optimizers in two threads compile it once
+        return _compiled(*kind)
 
 
 def step(rule, x, g, slots, settings, group):
     """Move x and the slots (lists of CPU tensors of one dtype) by one step, `settings` as the shell makes them."""
     lists, back = _laid_out([x, g, *slots.values()])
-    table = array("q", [tensor.data_ptr() for tensors in lists for tensor in tensors])
-    sizes = [tensor.numel() for tensor in x]
+    sizes = list(map(torch.Tensor.numel, x))
+    table = array("q", [at for tensors in lists for at in map(torch.Tensor.data_ptr, tensors)])
     table.extend([0] * len(x) * (5 - len(lists)) + sizes)  # Yogi and AdaBound have no v_hat
     decoupled = group["weight_decay"] if group["decay"] == "decoupled" else 0.0
     rows = {id(one): one for one in settings}  # most often one, which all share
     rows = {key: _numbers(*one, decoupled, group) for key, one in rows.items()}
     numbers = array("d", [number for one in settings for number in rows[id(one)]])
-    exponent, left = 2 * group.get("p", 0.5), array("q", [0])
-    (library,) = prepare(rule, x[:1], group).values()
+    p, left = group.get("p", 0.5), array("q", [0])
+    library = prepare(rule, x[0].dtype, p)
     begin_table, begin_numbers, begin_left = (memory.buffer_info()[0] for memory in (table, numbers, left))
     arguments = (
-        begin_table, begin_numbers, len(x), begin_left, library.mode(), *group["betas"], exponent,
+        begin_table, begin_numbers, len(x), begin_left, library.mode(), *group["betas"], 2 * p,
         -1.0 if group["maximize"] else 1.0, group["weight_decay"] - decoupled,
     )  # fmt: skip
     helpers = torch.get_num_threads() - 1 if sum(sizes) >= _THREADED else 0
@@ -93,7 +94,7 @@ def _numbers(lr, h, decoupled, group):
 
 def _laid_out(lists):
     """The lists, every tensor without gaps and in x's order in memory, and [(tensor, its copy), ...] to copy back."""
-    if all(tensor.is_contiguous() for tensors in lists for tensor in tensors):
+    if all(all(map(torch.Tensor.is_contiguous, tensors)) for tensors in lists):
         return lists, []
     laid, back = [list(tensors) for tensors in lists], []
     for place, beside in enumerate(zip(*lists, strict=True)):
@@ -112,11 +113,6 @@ def _laid_out(lists):
 @lru_cache
 def _pool(threads):
     return ThreadPoolExecutor(threads, "padam-step")
-
-
-def _library(*kind):
-    with _lock:  # two optimizers in two threads compile it once
-        return _compiled(*kind)
 
 
 @lru_cache

@@ -87,18 +87,8 @@ class Family(Optimizer):
     def _check_fused(self, params):
         """Raise RuntimeError unless a fused step serves these tensors, or pairs of a name and a tensor."""
         tensors = [param[1] if isinstance(param, tuple) else param for param in params]
-        if reason := _refusal(self.rule, [tensor for tensor in tensors if isinstance(tensor, torch.Tensor)]):
-            raise RuntimeError(
-                f"{type(self).__name__}: fused=True, but no fused step serves these tensors: {reason}. Use fused=None, "
-                f"which takes the fastest form there is, or foreach=True."
-            )
-
-    def _prepare_fused(self, group, x):
-        """Whatever can fail comes before the step counts: the model may have been moved, and there is compiling."""
-        from padam import compiled
-
-        self._check_fused(x)
-        compiled.prepare(self.rule, x, group)
+        tensors = [tensor for tensor in tensors if isinstance(tensor, torch.Tensor)]  # torch's own check refuses others
+        _check_fused(self.rule, {(tensor.device, tensor.dtype) for tensor in tensors})
 
     def _slots(self, group):
         """Slot name -> (torch's state key, where it starts) for the slots this group's options need."""
@@ -137,10 +127,10 @@ class Family(Optimizer):
                 _reals([state[key]])[0].fill_(start)
 
     def _all_settings(self, group, steps):
-        """`_settings` of every tensor; those at the same step, most often all, share them."""
+        """`_settings` of every tensor's next step; those at the same, most often all, share them."""
         if group["capturable"]:
-            return [self._settings(group, step.double()) for step in steps]
-        counts = [step.item() for step in steps]
+            return [self._settings(group, step.double() + 1) for step in steps]
+        counts = [step.item() + 1 for step in steps]
         known = {t: self._settings(group, t) for t in set(counts)}
         return [known[t] for t in counts]
 
@@ -178,12 +168,10 @@ class Family(Optimizer):
             x, g, slots, steps = self._gather(group)
             if not x:
                 continue
-            if group["fused"]:
-                self._prepare_fused(group, x)
-            torch._foreach_add_(steps, _ONE if steps[0].is_cpu else 1)
             settings = self._all_settings(group, steps)
             form = _step_fused if group["fused"] else _step_loop if group["foreach"] is False else _step_foreach
             form(self.rule, group, x, g, slots, settings)
+            torch._foreach_add_(steps, _ONE if steps[0].is_cpu else 1)  # a step that fails does not count
         return loss
 
     def _refuse_incomplete(self, states):
@@ -264,19 +252,30 @@ def _step_foreach(rule, group, x, g, slots, settings):
             getattr(foreach_form, rule)(x, g, s, SimpleNamespace(**(ours | h)))
 
 
-def _refusal(rule, tensors):
-    """Why no fused step serves these tensors, or None if one does."""
+def _check_fused(rule, kinds):
+    """Raise RuntimeError unless a fused step serves tensors of these kinds, (device, dtype)."""
     from padam import compiled  # not before it is asked for: most never do
 
-    if elsewhere := {tensor.device.type for tensor in tensors} - {"cpu"}:
-        return f"there is one for the CPU, and some of them are on {', '.join(sorted(elsewhere))}"
-    return compiled.refusal(rule, tensors)
+    if elsewhere := sorted({device.type for device, _ in kinds} - {"cpu"}):
+        reason = f"there is one for the CPU, and some of them are on {', '.join(elsewhere)}"
+    else:
+        reason = compiled.refusal(rule, [dtype for _, dtype in kinds])
+    if reason:
+        who = CATALOG[rule].torch_class.rpartition(".")[2]
+        raise RuntimeError(
+            f"{who}: fused=True, but no fused step serves these tensors: {reason}. Use fused=None, which takes the "
+            f"fastest form there is, or foreach=True."
+        )
 
 
 def _step_fused(rule, group, x, g, slots, settings):
     from padam import compiled
 
-    for _, (lists, where) in Optimizer._group_tensors_by_device_and_dtype([x, g, *slots.values()], True).items():
+    parts = Optimizer._group_tensors_by_device_and_dtype([x, g, *slots.values()], True)
+    _check_fused(rule, parts)  # again, for a model may have been moved
+    for _, dtype in parts:
+        compiled.prepare(rule, dtype, group.get("p", 0.5))  # whatever can fail comes before the first part moves
+    for lists, where in parts.values():
         x, g, *state = lists
         compiled.step(rule, x, g, dict(zip(slots, state, strict=True)), [settings[i] for i in where], group)
 

@@ -121,7 +121,7 @@ MUTANTS = (
     Mutant("compiled: orders in memory are mixed", "compiled.py", "if dense and tensor.stride() == x.stride():", "if dense:", COMPILED, False),
     Mutant("compiled: copies are not copied back", "compiled.py", "tensor.copy_(copy)", "pass", COMPILED, False),
     Mutant("compiled: helpers flush as they like", "compiled.c", "    SET_MODE(how);\n", "    (void)how;\n", COMPILED, False),
-    Mutant("compiled: a step counts before it can be taken", "shell.py", "        compiled.prepare(self.rule, x, group)\n", "", COMPILED, False),
+    Mutant("compiled: one part moves before another fails", "shell.py", '        compiled.prepare(rule, dtype, group.get("p", 0.5))', "        pass", COMPILED, False),
     Mutant("compiled: helpers for small networks", "compiled.py", "if sum(sizes) >= _THREADED else 0", "", COMPILED, False),
     # --- shell.py and optim.py
     Mutant("shell: betas swapped", "shell.py", 'ours["beta1"], ours["beta2"] = options', 'ours["beta2"], ours["beta1"] = options', TORCH, False),

@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from padam import bench, data, models, optim, recipes
+from padam.bench import epochs, steps
 from padam.training import tasks
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,21 +27,21 @@ def few():
 def test_the_plain_loop_sees_the_same_pictures_as_ours(few):
     """With crop and flip switched off, its batches are our batches."""
     still = few._replace(shift=0, flip=False)
-    plain, ours = bench.Plain(still), tasks.task(still, 300)
+    plain, ours = epochs.Plain(still), tasks.task(still, 300)
     images, labels = next(ours.batches(torch.Generator().manual_seed(0), None))
     order = torch.randperm(300, generator=torch.Generator().manual_seed(0))
     theirs = torch.stack([plain[int(index)][0] for index in order])
     assert torch.allclose(images, theirs, atol=2e-6)
     assert torch.equal(labels, torch.stack([plain[int(index)][1] for index in order]))
-    names = [type(step).__name__ for step in bench.Plain(few).transform.transforms]
+    names = [type(step).__name__ for step in epochs.Plain(few).transform.transforms]
     assert names == ["RandomCrop", "RandomHorizontalFlip", "ToTensor", "Normalize"]
 
 
 def test_the_plain_loop_trains(few):
     model = models.build("convnet-bn-w8", seed=0)
     optimizer = optim.build("sgdm", model.parameters(), lr=0.1)
-    loader = torch.utils.data.DataLoader(bench.Plain(few._replace(shift=0, flip=False)), 50, shuffle=True)
-    losses = [bench._plain_epoch(model, optimizer, loader, torch.device("cpu"), "fp32", None) for _ in range(3)]
+    loader = torch.utils.data.DataLoader(epochs.Plain(few._replace(shift=0, flip=False)), 50, shuffle=True)
+    losses = [epochs._plain_epoch(model, optimizer, loader, torch.device("cpu"), "fp32", None) for _ in range(3)]
     assert losses[2] < 0.7 * losses[0] < cross_entropy(torch.zeros(1, 10), torch.tensor([0]))
 
 
@@ -67,3 +68,51 @@ def test_both_sides_take_turns_and_the_record_says_what_was_compared(tmp_path):
 def test_text_has_no_pictures_to_transform():
     with pytest.raises(ValueError, match=r"ptb/lstm2/adam trains on text.*choose a recipe of pictures"):
         bench.train(recipes.get("ptb/lstm2/adam", "quick"), device="cpu")
+
+
+def test_every_form_of_a_step_takes_its_turn_and_the_record_says_what_it_moved(tmp_path):
+    command = "bench step --network small --rounds 3 --threads 1 --device cpu --out"
+    done = subprocess.run(
+        [sys.executable, "-m", "padam", *command.split(), tmp_path], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.iterdir()
+    record = json.loads(path.read_text())
+    assert path.name.startswith("step-")
+    assert done.stdout.splitlines()[-1] == str(path)
+    small = record["networks"]["small"]
+    assert (small["tensors"], small["parameters"], record["threads"]) == (11, 24_346, 1)
+    bytes = {name: row["bytes"] for name, row in small["forms"].items()}
+    assert bytes == {"copy": 36, "torch foreach": 88, "torch fused": 36, "loop": 120, "foreach": 96, "fused": 36}
+    for name, row in small["forms"].items():
+        assert 0 < row["seconds"]["lowest"] <= row["seconds"]["median"] <= row["seconds"]["highest"], name
+        assert ("to_torch" in row) == (name in ("foreach", "fused"))
+    assert small["forms"]["copy"]["of_copy"]["median"] == 1
+    assert {line.split()[0] for line in done.stdout.splitlines()} > {"small,", "form", "copy", "torch", "loop", "fused"}
+
+
+def test_an_unknown_network_is_refused():
+    with pytest.raises(ValueError, match="no network is called 'large' here; there are small, .* and billion"):
+        bench.step(networks=["large"], device="cpu")
+
+
+def test_the_networks_are_those_they_are_called():
+    counts = {
+        name: sum(torch.Size(shape).numel() for shape in steps.shapes(name)) for name in (*steps.NETWORKS, "billion")
+    }
+    assert counts.pop("billion") == pytest.approx(1e9, rel=0.05)
+    assert counts == {"small": 24_346, "resnet18-w8": 176_402, "resnet18": 11_689_512, "lstm2": 13_632_400}
+
+
+def test_traffic_counts_what_is_read_and_written():
+    """By hand, in bytes: float32 is four, a copy's target is not read, views and single numbers are free."""
+    x, y, z = torch.ones(10), torch.ones(10), torch.zeros(10)
+    for run, bytes in (
+        (lambda: x + y, 120), (lambda: x.add_(y), 120), (lambda: x.copy_(y), 80), (lambda: torch.add(x, y, out=z), 120),
+        (lambda: x[::2].sqrt_(), 40), (lambda: x.view(2, 5), 0), (lambda: x * torch.tensor(2.0), 80),
+        (lambda: torch._foreach_add_([x, y], 1.0), 160), (lambda: torch._foreach_sqrt([x, y]), 160),
+        (lambda: x.addcmul_(y, y), 160), (lambda: torch._foreach_copy_([x, y], [y, z]), 160),
+    ):  # fmt: skip
+        with steps.Traffic() as seen:
+            run()
+        assert seen.bytes == bytes

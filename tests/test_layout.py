@@ -31,7 +31,7 @@ MAY = {
     "records": {"records", "recipes"},
     "training": {"optim", "models", "data", "schedules", "recipes", "records", "training", "lock"},
     "reproduce": {"recipes", "records", "training"},
-    "bench": {"data", "models", "optim", "recipes", "records", "training"},
+    "bench": {"bench", "compiled", "data", "models", "optim", "recipes", "records", "training"},
     "studies": {"data", "models", "optim", "recipes", "records", "studies", "training"},
     "options": {"recipes"},
     "cli": {"bench", "options", "recipes", "records", "reproduce", "results", "studies", "training"},

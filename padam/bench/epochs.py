@@ -1,20 +1,16 @@
-"""Fair timings: both sides in turn in one process, the same network, optimizer, precision and data."""
+"""The time of an epoch: our loop against the one that most code has, the same network, optimizer and data in both."""
 
 import os
-import re
 import statistics
-import time
-from pathlib import Path
 
 import torch
 from torch.nn.functional import cross_entropy
 
 from padam import data as datasets
-from padam import records
-from padam.training import checkpoint, provenance
+from padam.bench.fair import in_turn, provenance, spread
 from padam.training import precision as formats
 from padam.training.engine import Trainer, flushed_denormals
-from padam.training.run import build, now
+from padam.training.run import build
 from padam.training.stopping import large_blocks_stay
 
 
@@ -89,38 +85,17 @@ def train(recipe, *, data=None, device=None, precision="auto", threads=None, rou
     try:
         used = torch.get_num_threads()
         with flushed_denormals(), torch.random.fork_rng():
-            seconds = _in_turn(_sides(recipe, pictures, device, precision, workers, capture), rounds, say)
+            seconds = in_turn(_sides(recipe, pictures, device, precision, workers, capture), rounds, say)
     finally:
         torch.set_num_threads(before)
     best = min((name for name in seconds if name != "ours"), key=lambda name: statistics.median(seconds[name]))
     ratios = [theirs / ours for theirs, ours in zip(seconds[best], seconds["ours"], strict=True)]
     return {
-        "schema": records.SCHEMA, "bench": "train", "recipe": recipe.values(), "examples": len(pictures.train[1]),
+        "bench": "train", "recipe": recipe.values(), "examples": len(pictures.train[1]),
         "seconds": {name: [round(value, 4) for value in taken] for name, taken in seconds.items()},
-        "compared_with": best, "ratio": _spread(ratios),
-        "precision": precision, "device": provenance.device_name(device), "threads": used, "cores": os.cpu_count(),
-        "versions": provenance.versions(), "commit": provenance.commit(), "source_hash": [provenance.source_hash()],
-        "finished": now(),
+        "compared_with": best, "ratio": spread(ratios),
+        "precision": precision, **provenance(device, used),
     }  # fmt: skip
-
-
-def _in_turn(sides, rounds, say):
-    """{name: [seconds, ...]} of every side, one after the other in each round; the first round is not counted."""
-    seconds = {name: [] for name in sides}
-    for turn in range(rounds + 1):
-        for name, epoch in sides.items():
-            begun = time.perf_counter()
-            epoch()
-            if turn:
-                seconds[name].append(time.perf_counter() - begun)
-        if turn:
-            say(", ".join(f"{name} {taken[-1]:.2f} s" for name, taken in seconds.items()))
-    return seconds
-
-
-def _spread(values):
-    """{"median", "lowest", "highest"} of some numbers."""
-    return {name: round(f(values), 4) for name, f in (("median", statistics.median), ("lowest", min), ("highest", max))}
 
 
 def _sides(recipe, pictures, device, precision, workers, capture):
@@ -144,12 +119,3 @@ def _sides(recipe, pictures, device, precision, workers, capture):
         return lambda: _plain_epoch(model, optimizer, loader, device, precision, scaler)
 
     return {"ours": _ours, "plain": _plain(0), f"plain, {workers} workers": _plain(workers)}
-
-
-def keep(record, root=None):
-    """Write a benchmark's record as root/train-<model>-<device>.json, replacing an older one; returns the path."""
-    device = re.sub(r"[^a-z0-9]+", "-", record["device"].lower()).strip("-")
-    root = Path(root) if root else records.default_root().with_name("bench")
-    path = root / f"{record['bench']}-{record['recipe']['model']}-{device}.json"
-    checkpoint.write(path, records.dumps(record).encode())
-    return path

@@ -1,0 +1,209 @@
+"""The time of a step: Padam in all its forms, torch's Amsgrad, and a copy of as many bytes, in turn over one network.
+
+A step of Padam reads five float32 numbers a parameter (x, g, m, v, v_hat) and writes four: 36 bytes, for a dozen
+operations. So memory is the limit, and the time of copying as many bytes says how near a form comes to it.
+"""
+
+import time
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from padam import compiled, models, optim
+from padam.bench.fair import provenance, spread
+
+BYTES = 36  # a parameter, if each number is read once and written once
+NETWORKS = {
+    "small": ("convnet-bn-w16", 10, 28), "resnet18-w8": ("resnet18-w8", 10, 32), "resnet18": ("resnet18", 1000, 224),
+    "lstm2": ("lstm2", None, None),
+}  # fmt: skip
+# A transformer of 24 layers, 1,792 wide, with 50,000 words: 1.0 billion parameters. On a GPU only.
+BILLION = ((50_000, 1792), *((3 * 1792, 1792), (1792, 1792), (4 * 1792, 1792), (1792, 4 * 1792), (1792,), (1792,)) * 24)
+_LEAST = 0.02  # seconds of a round: fast steps are repeated until they take so long
+
+
+def shapes(network):
+    """The shapes of a network's parameters; `network` is a key of NETWORKS, or "billion"."""
+    if network == "billion":
+        return BILLION
+    name, classes, size = NETWORKS[network]
+    with torch.device("meta"):
+        net = models.build(name, vocabulary=10_000) if size is None else models.build(name, classes, size)
+    return [tuple(weights.shape) for weights in net.parameters()]
+
+
+def _optimizer(cls, sizes, device, options):
+    """An optimizer over new tensors with gradients; its first step, which makes the state, is taken."""
+    drawn = torch.Generator(device).manual_seed(0)
+    params = [torch.nn.Parameter(0.1 * torch.randn(size, generator=drawn, device=device)) for size in sizes]
+    for param in params:
+        param.grad = 0.01 * torch.randn(param.shape, generator=drawn, device=device)
+    optimizer = cls(params, **options)
+    optimizer.step()
+    return optimizer
+
+
+def forms(device):
+    """{name: (class, its options)} of everything that is timed on a device; torch's Amsgrad begins with "torch"."""
+    rate, theirs = {"lr": 1e-4}, {"lr": 1e-4, "amsgrad": True}
+    found = {
+        "torch foreach": (torch.optim.Adam, theirs | {"foreach": True}),
+        "torch fused": (torch.optim.Adam, theirs | {"fused": True}),
+        "loop": (optim.Padam, rate | {"foreach": False}),
+        "foreach": (optim.Padam, rate | {"foreach": True}),
+    }
+    serves = device.type == "cpu" and compiled.compiler() is not None
+    return found | ({"fused": (optim.Padam, rate | {"fused": True})} if serves else {})
+
+
+class Traffic(TorchDispatchMode):
+    """Counts what torch's operations read and write while it is active, in `bytes`; caches are not considered.
+
+    Every tensor given is read, and every one changed or made is written. Fused steps of whatever kind are one operation
+    that reads five lists of tensors and writes four, whatever their signature says.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made, named, changed = func(*args, **(kwargs or {})), kwargs or {}, []
+        if func.is_view:
+            return made
+        for place, about in enumerate(func._schema.arguments):
+            value = args[place] if place < len(args) else named.get(about.name)
+            written = about.alias_info is not None and about.alias_info.is_write
+            if not (written and (about.is_out or "copy_" in func.__name__)):
+                self.bytes += _size(value)
+            if written:
+                changed.append(value)
+        self.bytes += sum(map(_size, changed)) if changed else _size(made)
+        return made
+
+
+def _size(value):
+    """Bytes of a tensor, or of the tensors of a list, but for single numbers."""
+    if isinstance(value, torch.Tensor):
+        return value.numel() * value.element_size() if value.ndim else 0
+    return sum(map(_size, value)) if isinstance(value, list | tuple) else 0
+
+
+def traffic(optimizer):
+    """Bytes a parameter that one step of an optimizer reads and writes, see `Traffic`; takes a step."""
+    count = sum(param.numel() for group in optimizer.param_groups for param in group["params"])
+    if any(group.get("fused") for group in optimizer.param_groups):
+        return float(BYTES)
+    with Traffic() as seen:
+        optimizer.step()
+    return seen.bytes / count
+
+
+def step(*, device=None, threads=None, rounds=15, networks=None, say=lambda line: None):
+    """Seconds that a step takes in each form, over the tensors of each network; returns a record.
+
+    Each side takes one step that is not counted; then, in every round, each takes its turn, fast ones several times.
+    `copy` copies as many bytes as a step must move, 36 a parameter read and written together. Ratios are taken in each
+    round, of one side's time over another's.
+
+    Args:
+        device: default CUDA where there is one.
+        threads: of the CPU; default all.
+        rounds: how often each is timed.
+        networks: keys of NETWORKS, or "billion" (a billion parameters, 36 GB); default all of NETWORKS, and on CUDA
+            "billion" too.
+        say: called with a line after each side of a network is done.
+
+    Raises ValueError for an unknown network.
+    """
+    device, before = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")), torch.get_num_threads()
+    networks = list(networks or [*NETWORKS, *(["billion"] if device.type == "cuda" else [])])
+    if unknown := [name for name in networks if name not in (*NETWORKS, "billion")]:
+        raise ValueError(f"no network is called {unknown[0]!r} here; there are {', '.join(NETWORKS)} and billion.")
+    torch.set_num_threads(threads or before)
+    try:
+        used = torch.get_num_threads()
+        found = {name: _timed(shapes(name), device, rounds, lambda line, name=name: say(f"{name}: {line}"))
+                 for name in networks}  # fmt: skip
+    finally:
+        torch.set_num_threads(before)
+    return {"bench": "step", "rounds": rounds, "networks": found, **provenance(device, used)}
+
+
+def _timed(sizes, device, rounds, say):
+    """What a record keeps of one network."""
+    count = sum(torch.Size(size).numel() for size in sizes)
+    floats = count * BYTES // 8  # a copy reads four bytes and writes four
+    source, target = torch.ones(floats, device=device), torch.empty(floats, device=device)
+    sides = {"copy": lambda: target.copy_(source)}
+    moved = {"copy": float(BYTES)}
+    for name, (cls, options) in forms(device).items():
+        optimizer = _optimizer(cls, sizes, device, options)
+        sides[name], moved[name] = optimizer.step, traffic(optimizer)
+    repeats = {name: _repeats(side, device) for name, side in sides.items()}
+    seconds = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, side in sides.items():
+            seconds[name].append(_time(side, repeats[name], device))
+    rows = {
+        name: {"seconds": spread(taken, 8), "bytes": round(moved[name], 1), "of_copy": _ratio(seconds["copy"], taken)}
+        for name, taken in seconds.items()
+    }  # fmt: skip
+    for ours, theirs in (("foreach", "torch foreach"), ("fused", "torch fused")):
+        if ours in rows:
+            rows[ours]["to_torch"] = _ratio(seconds[ours], seconds[theirs])
+    for name, row in rows.items():
+        say(f"{name} {1e3 * row['seconds']['median']:.3f} ms")
+    return {"tensors": len(sizes), "parameters": count, "forms": rows}
+
+
+def _ratio(above, below):
+    return spread([one / other for one, other in zip(above, below, strict=True)])
+
+
+def _repeats(side, device):
+    """How often a side is repeated so that a round of it takes long enough to be timed."""
+    return max(1, round(_LEAST / min(_time(side, 1, device) for _ in range(3))))
+
+
+def _time(side, repeats, device):
+    """Seconds of one call, the mean of several."""
+    _wait(device)
+    begun = time.perf_counter()
+    for _ in range(repeats):
+        side()
+    _wait(device)
+    return (time.perf_counter() - begun) / repeats
+
+
+def _wait(device):
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def tables(record):
+    """{network, its number of parameters: rows of text, a title first}: a row for each form, times in milliseconds."""
+    title = [
+        "form",
+        "ms",
+        "lowest to highest",
+        "ns a parameter",
+        "bytes a parameter",
+        "of a copy's speed",
+        "times torch's",
+    ]
+    return {
+        f"{network}, {found['parameters']:,} parameters": [
+            title, *(_row(name, row, found["parameters"]) for name, row in found["forms"].items())
+        ]
+        for network, found in record["networks"].items()
+    }  # fmt: skip
+
+
+def _row(name, row, parameters):
+    taken, ratio = row["seconds"], row.get("to_torch")
+    return [
+        name, f"{1e3 * taken['median']:.3f}", f"{1e3 * taken['lowest']:.3f} to {1e3 * taken['highest']:.3f}",
+        f"{1e9 * taken['median'] / parameters:.2f}", f"{row['bytes']:.0f}", f"{row['of_copy']['median']:.0%}",
+        f"{ratio['median']:.2f} ({ratio['lowest']:.2f} to {ratio['highest']:.2f})" if ratio else "",
+    ]  # fmt: skip

@@ -19,11 +19,13 @@ from pathlib import Path
 
 import torch
 
+from padam import memory
 from padam.catalog import ROOTS
 
 SOURCE = Path(__file__).with_name("compiled.c")
 RULES = {"padam": "PADAM", "amsgrad": "PADAM", "yogi": "YOGI", "adabound": "ADABOUND"}
 REALS = {torch.float32: "float", torch.float64: "double", torch.complex64: "float", torch.complex128: "double"}
+ON_DEVICE = False  # step counts are on the CPU anyway
 _FLAGS = ("-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 _THREADED = 2**17  # elements from which on it pays to wake other threads
 _lock = threading.Lock()
@@ -39,11 +41,11 @@ def _found(path):
     return next(filter(None, (shutil.which(name, path=path) for name in ("cc", "gcc", "clang"))), None)
 
 
-def refusal(rule, dtypes):
-    """Why the compiled step does not serve CPU tensors of these dtypes, or None if it does."""
+def refusal(rule, kinds):
+    """Why the compiled step does not serve CPU tensors of these kinds, (device, dtype), or None if it does."""
     if rule not in RULES:
         return f"there is no fused form of this rule; there is one of {', '.join(RULES)}"
-    if others := sorted(str(dtype) for dtype in dtypes if dtype not in REALS):
+    if others := sorted({str(dtype) for _, dtype in kinds if dtype not in REALS}):
         return f"on a CPU it takes float32 and float64, and some of these are {', '.join(others)}"
     if compiler() is None:
         return "on a CPU it needs a C compiler, and none of $CC, cc, gcc and clang is there; install one of them"
@@ -59,17 +61,17 @@ def prepare(rule, dtype, p):
 
 def step(rule, x, g, slots, settings, group):
     """Move x and the slots (lists of CPU tensors of one dtype) by one step, `settings` as the shell makes them."""
-    lists, back = _laid_out([x, g, *slots.values()])
+    lists, back = memory.laid_out([x, g, *slots.values()])
     sizes = list(map(torch.Tensor.numel, x))
     table = array("q", [at for tensors in lists for at in map(torch.Tensor.data_ptr, tensors)])
     table.extend([0] * len(x) * (5 - len(lists)) + sizes)  # Yogi and AdaBound have no v_hat
     decoupled = group["weight_decay"] if group["decay"] == "decoupled" else 0.0
     rows = {id(one): one for one in settings}  # most often one, which all share
-    rows = {key: _numbers(*one, decoupled, group) for key, one in rows.items()}
+    rows = {key: list(map(float, memory.numbers(*one, decoupled, group))) for key, one in rows.items()}
     numbers = array("d", [number for one in settings for number in rows[id(one)]])
     p, left = group.get("p", 0.5), array("q", [0])
     library = prepare(rule, x[0].dtype, p)
-    begin_table, begin_numbers, begin_left = (memory.buffer_info()[0] for memory in (table, numbers, left))
+    begin_table, begin_numbers, begin_left = (held.buffer_info()[0] for held in (table, numbers, left))
     arguments = (
         begin_table, begin_numbers, len(x), begin_left, library.mode(), *group["betas"], 2 * p,
         -1.0 if group["maximize"] else 1.0, group["weight_decay"] - decoupled,
@@ -81,33 +83,6 @@ def step(rule, x, g, slots, settings, group):
         helper.result()
     for tensor, copy in back:
         tensor.copy_(copy)
-
-
-def _numbers(lr, h, decoupled, group):
-    """The C struct `numbers` of one tensor; what is a 0-dim tensor, in capturable groups, becomes a number."""
-    lower = upper = 0.0
-    if "final_lr" in h:
-        lower = h["final_lr"] * (1 - 1 / (group["gamma"] * h["t"] + 1))
-        upper = h["final_lr"] * (1 + 1 / (group["gamma"] * h["t"]))
-    return [float(number) for number in (h["lr"], h["eps"], 1 - lr * decoupled, lower, upper)]
-
-
-def _laid_out(lists):
-    """The lists, every tensor without gaps and in x's order in memory, and [(tensor, its copy), ...] to copy back."""
-    if all(all(map(torch.Tensor.is_contiguous, tensors)) for tensors in lists):
-        return lists, []
-    laid, back = [list(tensors) for tensors in lists], []
-    for place, beside in enumerate(zip(*lists, strict=True)):
-        x = beside[0]
-        dense = x.is_contiguous() or (x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last))
-        for kind, tensor in enumerate(beside):
-            if dense and tensor.stride() == x.stride():
-                continue
-            copy = torch.empty_like(x, memory_format=torch.preserve_format if dense else torch.contiguous_format)
-            laid[kind][place] = copy.copy_(tensor)
-            if kind != 1:  # the gradient is only read
-                back.append((tensor, copy))
-    return laid, back
 
 
 @lru_cache

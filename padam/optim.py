@@ -17,15 +17,19 @@ def _documented(cls):
         decay: "l2" adds weight_decay * x to the gradient; "decoupled" multiplies x by 1 - lr * weight_decay,
             as AdamW does.
         maximize: ascend instead of descend.
-        foreach: None or True updates many tensors per launch; False is the plain loop.
-        fused: None takes the fastest form there is; True is a RuntimeError where no kernel serves.
+        foreach: None or True updates many tensors per launch, on a CPU in blocks that stay in its cache; False is
+            the plain loop.
+        fused: True reads and writes each number once, for Padam, AMSGrad, Yogi and AdaBound. On a CPU that is a step in
+            C, compiled when it is first taken (half a second; it needs a C compiler, and float32 or float64); on
+            CUDA one Triton kernel (compute capability 8.0 or more; float32, bfloat16 or float16), which no GPU has run
+            yet, so None does not choose it.
         capturable: keep the step count on the device, so that a CUDA graph can capture the step.
 
     Any option can be set per parameter group. lr may be a 0-dim tensor.
 
     Raises:
         ValueError: an option outside its range (`padam.catalog.LIMITS`), or no parameters.
-        RuntimeError: sparse gradients, or `fused=True` where no kernel serves.
+        RuntimeError: sparse gradients, or `fused=True` where no fused step serves; it says why.
     """
     return cls
 

@@ -1,15 +1,13 @@
 """The bookkeeping that the optimizer classes share: options and their checks, state, weight decay, correction,
-state dicts. The mathematics is in `loop.py` and `foreach.py`, the classes themselves are in `optim.py`.
+state dicts. The mathematics is in `loop.py` and `foreach.py`, called by `forms.py`; the classes are in `optim.py`.
 """
 
 import math
-from types import SimpleNamespace
 
 import torch
 from torch.optim import Optimizer
 
-from padam import foreach as foreach_form
-from padam import loop as loop_form
+from padam import forms
 from padam.catalog import CATALOG, CORRECTIONS, DECAYS, check
 
 # Options of torch's classes that mean nothing here; a loaded state dict leaves them behind.
@@ -19,7 +17,6 @@ _capture_check = (
     getattr(Optimizer, "_accelerator_graph_capture_health_check", None) or Optimizer._cuda_graph_capture_health_check
 )
 _ONE = torch.ones(())  # added to step counts on the CPU, where a Python number would be made a tensor for each
-_TORCH_TO_OURS = {"rho": "beta2", "alpha": "beta2"}
 
 
 def _one_minus_power(beta, t):
@@ -27,14 +24,6 @@ def _one_minus_power(beta, t):
     if beta == 0:
         return t * 0 + 1.0
     return -(torch if isinstance(t, torch.Tensor) else math).expm1(t * math.log(beta))
-
-
-def _by_our_names(options):
-    """A group's options by torch's names -> by the catalog's, as the rules read them."""
-    ours = {_TORCH_TO_OURS.get(k, k): v for k, v in options.items() if k != "betas"}
-    if "betas" in options:
-        ours["beta1"], ours["beta2"] = options["betas"]
-    return ours
 
 
 class Family(Optimizer):
@@ -88,7 +77,15 @@ class Family(Optimizer):
         """Raise RuntimeError unless a fused step serves these tensors, or pairs of a name and a tensor."""
         tensors = [param[1] if isinstance(param, tuple) else param for param in params]
         tensors = [tensor for tensor in tensors if isinstance(tensor, torch.Tensor)]  # torch's own check refuses others
-        _check_fused(self.rule, {(tensor.device, tensor.dtype) for tensor in tensors})
+        forms.check_fused(self.rule, {(tensor.device, tensor.dtype) for tensor in tensors})
+
+    @property
+    def _step_supports_amp_scaling(self):
+        """Whether GradScaler leaves unscaling, and leaving a step out, to the step itself, as to torch's fused ones."""
+        return all(
+            group["fused"] and all(getattr(forms.kernel(x.device), "ON_DEVICE", False) for x in group["params"])
+            for group in self.param_groups
+        )
 
     def _slots(self, group):
         """Slot name -> (torch's state key, where it starts) for the slots this group's options need."""
@@ -107,38 +104,49 @@ class Family(Optimizer):
                 f"with sparse=False (as in nn.Embedding), or use torch.optim.SparseAdam for it."
             )
         kinds, states = self._slots(group), [self.state[param] for param in x]
+        needed = {"step", *(key for key, _ in kinds.values())}
         for param, state in zip(x, states, strict=True):
-            if len(state) <= len(kinds):  # a whole one has the step count beside them
-                self._begin(param, state, kinds, group["capturable"])
+            if not needed <= state.keys():
+                self._begin(param, state, kinds, forms.counts_on_device(group, param))
         slots = {name: [state[key] for state in states] for name, (key, _) in kinds.items()}
         if any(param.is_complex() for param in x):
-            x, slots = _reals(x), {name: _reals(tensors) for name, tensors in slots.items()}
-            g = _reals([grad.resolve_conj() for grad in g])
+            x, slots = forms.reals(x), {name: forms.reals(tensors) for name, tensors in slots.items()}
+            g = forms.reals([grad.resolve_conj() for grad in g])
         return x, g, slots, [state["step"] for state in states]
 
-    def _begin(self, param, state, kinds, capturable):
+    def _begin(self, param, state, kinds, on_device):
         """Give a parameter's state what it lacks: all of it at its first step, new slots when options have changed."""
         if not state:
-            device = param.device if capturable else "cpu"
-            state["step"] = torch.zeros((), dtype=torch.float32, device=device)
+            state["step"] = torch.zeros((), dtype=torch.float32, device=param.device if on_device else "cpu")
         for key, start in kinds.values():
             if key not in state:
-                state[key] = torch.zeros_like(param, memory_format=torch.preserve_format)
-                _reals([state[key]])[0].fill_(start)
+                dtype = torch.float32 if param.dtype in forms.SHORT else param.dtype
+                state[key] = torch.zeros_like(param, dtype=dtype, memory_format=torch.preserve_format)
+                forms.reals([state[key]])[0].fill_(start)
 
     def _all_settings(self, group, steps):
         """`_settings` of every tensor's next step; those at the same, most often all, share them."""
-        if group["capturable"]:
-            return [self._settings(group, step.double() + 1) for step in steps]
+        if group["capturable"] or not all(step.is_cpu for step in steps):
+            return self._settings_on_device(group, steps)
         counts = [step.item() + 1 for step in steps]
         known = {t: self._settings(group, t) for t in set(counts)}
         return [known[t] for t in counts]
 
+    def _settings_on_device(self, group, steps):
+        """The same as 0-dim tensors, worked out for all tensors of a device together."""
+        found = [None] * len(steps)
+        for device in {step.device for step in steps}:
+            where = [i for i, step in enumerate(steps) if step.device == device]
+            lr, h = self._settings(group, torch.stack([steps[i] for i in where]).double() + 1)
+            for place, i in enumerate(where):
+                found[i] = lr, {key: v[place] if getattr(v, "ndim", 0) else v for key, v in h.items()}
+        return found
+
     def _settings(self, group, t):
-        """alpha_t, eps_t and whatever else the rule reads of step t (numbers, or 0-dim tensors if capturable)."""
+        """lr, and alpha_t, eps_t and whatever else the rule reads of step t; t is a number or a vector of them."""
         lr = group["lr"]
         if isinstance(lr, torch.Tensor):
-            lr = lr.reshape(()).to(t.device, torch.float64) if group["capturable"] else lr.item()
+            lr = lr.reshape(()).to(t.device, torch.float64) if isinstance(t, torch.Tensor) else lr.item()
         eps, beta1, beta2 = group["eps"], *group.get("betas", (0.0, 0.0))
         c1, c2 = _one_minus_power(beta1, t), _one_minus_power(beta2, t)
         correction = group.get("correction", "none")
@@ -164,15 +172,34 @@ class Family(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        scale, found = getattr(self, "grad_scale", None), getattr(self, "found_inf", None)  # from GradScaler
         for group in self.param_groups:
             x, g, slots, steps = self._gather(group)
             if not x:
                 continue
             settings = self._all_settings(group, steps)
-            form = _step_fused if group["fused"] else _step_loop if group["foreach"] is False else _step_foreach
-            form(self.rule, group, x, g, slots, settings)
-            torch._foreach_add_(steps, _ONE if steps[0].is_cpu else 1)  # a step that fails does not count
+            one, how = _ONE if all(step.is_cpu for step in steps) else 1, {}
+            if found is not None:
+                one, how = 1 - found.reshape(()), {"scaler": (scale, found)}
+            form = forms.fused if group["fused"] else forms.loop if group["foreach"] is False else forms.foreach
+            form(self.rule, group, x, g, slots, settings, **how)
+            torch._foreach_add_(steps, one)  # a step that fails does not count
         return loss
+
+    def load_state_dict(self, state_dict):
+        """As torch's, but for parameters of 16 bits, whose states are float32 and stay what they were when saved."""
+        given = {}
+        last = self.register_load_state_dict_pre_hook(lambda _, final: given.update(final))  # after the user's hooks
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            last.remove()
+        saved = [i for group in given["param_groups"] for i in group["params"]]
+        params = [param for group in self.param_groups for param in group["params"]]
+        for param, i in zip(params, saved, strict=True):
+            if param.dtype in forms.SHORT:
+                for key in self.state.get(param, {}).keys() - {"step"}:
+                    self.state[param][key] = given["state"][i][key].to(param.device, torch.float32, copy=True)
 
     def _refuse_incomplete(self, states):
         needed = {slot.torch_key for slot in CATALOG[self.rule].slots.values()}
@@ -205,113 +232,6 @@ class Family(Optimizer):
             for param in group["params"]:
                 for key, value in self.state.get(param, {}).items():
                     if key == "step":  # a number in old dicts; torch's fused classes keep it on the device
-                        device = param.device if group["capturable"] else "cpu"
+                        device = param.device if forms.counts_on_device(group, param) else "cpu"
                         value = torch.as_tensor(value, dtype=torch.float32, device=device)
                     self.state[param][key] = value.clone()  # or it would be the caller's
-
-
-def _decayed(group, lr, x, g):
-    """The gradient the rule sees, and x shrunk in place if the decay is decoupled: one tensor."""
-    if group["maximize"]:
-        g = -g
-    if group["weight_decay"] == 0:
-        return g
-    if group["decay"] == "l2":
-        return g.add(x, alpha=group["weight_decay"])
-    x.mul_(1 - lr * group["weight_decay"])
-    return g
-
-
-def _reals(tensors):
-    """Complex tensors as pairs of reals, which share their memory; real ones as they are."""
-    return [torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in tensors]
-
-
-def _step_loop(rule, group, x, g, slots, settings):
-    ours = _by_our_names(group)
-    for index, (lr, h) in enumerate(settings):
-        gradient = _decayed(group, lr, x[index], g[index])
-        s = SimpleNamespace(**{name: tensors[index] for name, tensors in slots.items()})
-        getattr(loop_form, rule)(x[index], gradient, s, SimpleNamespace(**(ours | h)))
-
-
-def _step_foreach(rule, group, x, g, slots, settings):
-    ours = _by_our_names(group)
-    for _, (lists, where) in Optimizer._group_tensors_by_device_and_dtype([x, g, *slots.values()], True).items():
-        for block, owners in _blocks(lists) if lists[0][0].is_cpu else [(lists, range(len(where)))]:
-            chosen = [settings[where[i]] for i in owners]
-            x, g, *state = block
-            if group["maximize"]:
-                g = torch._foreach_neg(g)
-            if group["weight_decay"] != 0 and group["decay"] == "l2":
-                g = torch._foreach_add(g, x, alpha=group["weight_decay"])
-            elif group["weight_decay"] != 0:
-                torch._foreach_mul_(x, [1 - lr * group["weight_decay"] for lr, _ in chosen])
-            h = {key: [own[key] for _, own in chosen] for key in chosen[0][1]}
-            s = SimpleNamespace(**dict(zip(slots, state, strict=True)))
-            getattr(foreach_form, rule)(x, g, s, SimpleNamespace(**(ours | h)))
-
-
-def _check_fused(rule, kinds):
-    """Raise RuntimeError unless a fused step serves tensors of these kinds, (device, dtype)."""
-    from padam import compiled  # not before it is asked for: most never do
-
-    if elsewhere := sorted({device.type for device, _ in kinds} - {"cpu"}):
-        reason = f"there is one for the CPU, and some of them are on {', '.join(elsewhere)}"
-    else:
-        reason = compiled.refusal(rule, [dtype for _, dtype in kinds])
-    if reason:
-        who = CATALOG[rule].torch_class.rpartition(".")[2]
-        raise RuntimeError(
-            f"{who}: fused=True, but no fused step serves these tensors: {reason}. Use fused=None, which takes the "
-            f"fastest form there is, or foreach=True."
-        )
-
-
-def _step_fused(rule, group, x, g, slots, settings):
-    from padam import compiled
-
-    parts = Optimizer._group_tensors_by_device_and_dtype([x, g, *slots.values()], True)
-    _check_fused(rule, parts)  # again, for a model may have been moved
-    for _, dtype in parts:
-        compiled.prepare(rule, dtype, group.get("p", 0.5))  # whatever can fail comes before the first part moves
-    for lists, where in parts.values():
-        x, g, *state = lists
-        compiled.step(rule, x, g, dict(zip(slots, state, strict=True)), [settings[i] for i in where], group)
-
-
-_BLOCK = 2**19  # elements; what a rule reads and writes of so many stays in the cache from pass to pass
-
-
-def _blocks(lists):
-    """The lists beside each other in blocks of about `_BLOCK` elements, each with the places of its tensors.
-
-    Large tensors are cut into flat views, small ones are put together. A rule passes over its tensors a dozen times;
-    over a block at a time, only the first pass reads from memory.
-    """
-    sizes, start, held = [tensor.numel() for tensor in lists[0]], 0, 0
-    if sum(sizes) <= _BLOCK:
-        yield lists, range(len(sizes))
-        return
-    for place, size in enumerate([*sizes, None]):
-        large = size is not None and size > _BLOCK and _flat([tensors[place] for tensors in lists])
-        if held and (size is None or large or held + size > _BLOCK):
-            yield [tensors[start:place] for tensors in lists], range(start, place)
-            start, held = place, 0
-        if large:
-            for parts in zip(*(_cut(tensors[place]) for tensors in lists), strict=True):
-                yield [[part] for part in parts], (place,)
-            start = place + 1
-        else:
-            held += size or 0
-
-
-def _flat(beside):
-    """Whether the tensors lie in memory without gaps, in the same order."""
-    first = beside[0]
-    whole = first.is_contiguous() or (first.ndim == 4 and first.is_contiguous(memory_format=torch.channels_last))
-    return whole and all(tensor.stride() == first.stride() for tensor in beside)
-
-
-def _cut(tensor):
-    return tensor.as_strided((tensor.numel(),), (1,)).split(_BLOCK)

@@ -32,6 +32,7 @@ class Mutant(NamedTuple):
 RULES = ("tests/test_formulas.py", "tests/test_identities.py", "tests/test_oracles.py")
 TORCH = ("tests/test_agreement.py", "tests/test_contract.py")
 COMPILED = ("tests/test_compiled.py",)
+FUSED = ("tests/test_fused.py",)
 SHELL = ("tests/test_reference.py", "tests/test_formulas.py", "tests/test_identities.py")
 TRAINING = ("tests/test_training.py",)
 RESUME = ("tests/test_resume.py",)
@@ -118,23 +119,33 @@ MUTANTS = (
     Mutant("compiled: everyone takes every chunk", "compiled.c", "if (here++ != mine) continue;", "here++;", COMPILED, False),
     Mutant("compiled: decay of the wrong kind", "compiled.py", 'group["weight_decay"] - decoupled', 'group["weight_decay"]', COMPILED, False),
     Mutant("compiled: one step count for all", "compiled.py", "for number in rows[id(one)]", "for number in rows[id(settings[0])]", COMPILED, False),
-    Mutant("compiled: orders in memory are mixed", "compiled.py", "if dense and tensor.stride() == x.stride():", "if dense:", COMPILED, False),
+    Mutant("compiled: orders in memory are mixed", "memory.py", "if whole and tensor.stride() == x.stride():", "if whole:", COMPILED, False),
     Mutant("compiled: copies are not copied back", "compiled.py", "tensor.copy_(copy)", "pass", COMPILED, False),
     Mutant("compiled: helpers flush as they like", "compiled.c", "    SET_MODE(how);\n", "    (void)how;\n", COMPILED, False),
-    Mutant("compiled: one part moves before another fails", "shell.py", '        compiled.prepare(rule, dtype, group.get("p", 0.5))', "        pass", COMPILED, False),
+    Mutant("compiled: a step counts before it can be taken", "shell.py", "            form(self.rule, group, x, g, slots, settings, **how)\n            torch._foreach_add_(steps, one)", "            torch._foreach_add_(steps, one)\n            form(self.rule, group, x, g, slots, settings, **how)", COMPILED, False),
     Mutant("compiled: helpers for small networks", "compiled.py", "if sum(sizes) >= _THREADED else 0", "", COMPILED, False),
+    # --- fused.py
+    Mutant("fused: one element too many", "fused.py", "top_at, at < count, number", "top_at, at <= count, number", FUSED, False),
+    Mutant("fused: m and v exchanged", "fused.py", "v_at = _begin(tl.load(row + 3 * tensors)", "v_at = _begin(tl.load(row + 2 * tensors)", FUSED, False),
+    Mutant("fused: a stale step count", "shell.py", "for i in where]).double() + 1)", "for i in where]).double())", FUSED, False),
+    Mutant("fused: maximum skipped", "fused.py", "top = tl.where(top >= v, top, v)", "top = v", FUSED, False),
+    Mutant("fused: scale ignored", "fused.py", "unscale = 1.0 / tl.load(scale)", "unscale = 1.0", FUSED, False),
+    Mutant("fused: infinite gradients ignored", "fused.py", "count = tl.where(tl.load(found) == 0, count, 0)", "count = count", FUSED, False),
+    Mutant("fused: what is left out counts", "shell.py", "one, how = 1 - found.reshape(())", "one, how = 1 + 0 * found.reshape(())", FUSED, False),
+    Mutant("fused: the table is as it was", "fused.py", "_table(places, sizes, x[0].device), owners", "_table(places[:1] * len(places), sizes, x[0].device), owners", FUSED, False),
+    Mutant("short states are rounded when loaded", "shell.py", "if param.dtype in forms.SHORT:\n", "if False:\n", TORCH[1:], False),
     # --- shell.py and optim.py
-    Mutant("shell: betas swapped", "shell.py", 'ours["beta1"], ours["beta2"] = options', 'ours["beta2"], ours["beta1"] = options', TORCH, False),
-    Mutant("shell: step counts twice", "shell.py", "_ONE if steps[0].is_cpu", "2 if steps[0].is_cpu", TORCH, False),
+    Mutant("forms: betas swapped", "forms.py", 'ours["beta1"], ours["beta2"] = options', 'ours["beta2"], ours["beta1"] = options', TORCH, False),
+    Mutant("shell: step counts twice", "shell.py", "one, how = _ONE if all", "one, how = 2 if all", TORCH, False),
     Mutant("shell: exact leaves eps", "shell.py", "/ c1, eps * c2**0.5", "/ c1, eps", TORCH, False),
     Mutant("shell: folded without its root", "shell.py", "alpha = alpha * c2**0.5 / c1", "alpha = alpha * c2 / c1", TORCH, False),
-    Mutant("shell: decoupled decay ignored by the loop", "shell.py", 'x.mul_(1 - lr * group["weight_decay"])', "pass", TORCH, False),
-    Mutant("shell: maximize ignored by foreach", "shell.py", "g = torch._foreach_neg(g)", "pass", TORCH[1:], False),
-    Mutant("shell: a block takes its neighbour's step counts", "shell.py", "chosen = [settings[where[i]] for i in owners]", "chosen = [settings[where[0]] for i in owners]", TORCH[1:], False),
-    Mutant("shell: a block's tensors lose their places", "shell.py", "for tensors in lists], range(start, place)", "for tensors in lists], range(place - start)", TORCH[1:], False),
-    Mutant("shell: gaps are updated too", "shell.py", "return whole and all(", "return True or all(", TORCH[1:], False),
-    Mutant("shell: the orders in memory are mixed", "shell.py", "return whole and all(", "return whole or all(", TORCH[1:], False),
-    Mutant("shell: nothing is cut", "shell.py", "size > _BLOCK and _flat(", "size > 2**60 and _flat(", TORCH[1:], False),
+    Mutant("forms: decoupled decay ignored by the loop", "forms.py", 'x.mul_(1 - lr * group["weight_decay"])', "pass", TORCH, False),
+    Mutant("forms: maximize ignored by foreach", "forms.py", "g = torch._foreach_neg(g)", "pass", TORCH[1:], False),
+    Mutant("forms: a block takes its neighbour's step counts", "forms.py", "[settings[where[i]] for i in owners]", "[settings[where[0]] for i in owners]", TORCH[1:], False),
+    Mutant("memory: a block's tensors lose their places", "memory.py", "for tensors in lists], range(start, place)", "for tensors in lists], range(place - start)", TORCH[1:], False),
+    Mutant("memory: gaps are updated too", "memory.py", "return dense(beside[0]) and all(", "return True or all(", TORCH[1:], False),
+    Mutant("memory: the orders in memory are mixed", "memory.py", "return dense(beside[0]) and all(", "return dense(beside[0]) or all(", TORCH[1:], False),
+    Mutant("memory: nothing is cut", "memory.py", "size > BLOCK and _alike(", "size > 2**60 and _alike(", TORCH[1:], False),
     Mutant("shell: a loaded dict is aliased", "shell.py", "= value.clone()", "= value", TORCH[1:], False),
     Mutant("shell: missing options take defaults", "shell.py", 'if k not in group or k in ("foreach", "fused")', 'if k in ("foreach", "fused")', TORCH[1:], False),
     Mutant("shell: p unchecked in groups", "shell.py", "            self._check_options(merged)\n", "", TORCH[1:], False),

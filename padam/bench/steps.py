@@ -9,8 +9,9 @@ import time
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from padam import compiled, models, optim
+from padam import models, optim
 from padam.bench.fair import provenance, spread
+from padam.forms import kernel
 
 BYTES = 36  # a parameter, if each number is read once and written once
 NETWORKS = {
@@ -52,7 +53,7 @@ def forms(device):
         "loop": (optim.Padam, rate | {"foreach": False}),
         "foreach": (optim.Padam, rate | {"foreach": True}),
     }
-    serves = device.type == "cpu" and compiled.compiler() is not None
+    serves = kernel(device).refusal("padam", {(device, torch.float32)}) is None
     return found | ({"fused": (optim.Padam, rate | {"fused": True})} if serves else {})
 
 

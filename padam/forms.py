@@ -1,0 +1,133 @@
+"""The forms of a step over the tensors of a group: one tensor at a time, many at a time, and all in one pass (fused).
+
+Each is called as form(rule, group, x, g, slots, settings): x and g are lists of tensors and of their gradients, `slots`
+{name: list of states beside x}, `settings` a list of (lr, what the rule reads) beside x. All move x and the states in
+place. Numbers of 16 bits are stepped in float32, in which their states are, and rounded once.
+"""
+
+from types import SimpleNamespace
+
+import torch
+from torch.optim import Optimizer
+
+from padam import foreach as foreach_rules
+from padam import loop as loop_rules
+from padam import memory
+from padam.catalog import CATALOG
+
+SHORT = (torch.bfloat16, torch.float16)
+_TORCH_TO_OURS = {"rho": "beta2", "alpha": "beta2"}
+
+
+def by_our_names(options):
+    """A group's options by torch's names -> by the catalog's, as the rules read them."""
+    ours = {_TORCH_TO_OURS.get(k, k): v for k, v in options.items() if k != "betas"}
+    if "betas" in options:
+        ours["beta1"], ours["beta2"] = options["betas"]
+    return ours
+
+
+def reals(tensors):
+    """Complex tensors as pairs of reals, which share their memory; real ones as they are."""
+    return [torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in tensors]
+
+
+def _decayed(group, lr, x, g):
+    """The gradient the rule sees, and x shrunk in place if the decay is decoupled: one tensor."""
+    if group["maximize"]:
+        g = -g
+    if group["weight_decay"] == 0:
+        return g
+    if group["decay"] == "l2":
+        return g.add(x, alpha=group["weight_decay"])
+    x.mul_(1 - lr * group["weight_decay"])
+    return g
+
+
+def loop(rule, group, x, g, slots, settings):
+    """One tensor after the other: the truth that the other forms are compared with."""
+    ours = by_our_names(group)
+    for index, (lr, h) in enumerate(settings):
+        short = x[index].dtype in SHORT
+        one, gradient = (x[index].float(), g[index].float()) if short else (x[index], g[index])
+        gradient = _decayed(group, lr, one, gradient)
+        s = SimpleNamespace(**{name: tensors[index] for name, tensors in slots.items()})
+        getattr(loop_rules, rule)(one, gradient, s, SimpleNamespace(**(ours | h)))
+        if short:
+            x[index].copy_(one)
+
+
+def _parts(x, *beside):
+    """[((device, dtype), x, the lists beside it, the places of these tensors), ...], a part for each kind of x."""
+    found = Optimizer._group_tensors_by_device_and_dtype([x], True)
+    for kind, ((tensors,), where) in found.items():
+        yield kind, tensors, beside if len(found) == 1 else [[tensors[i] for i in where] for tensors in beside], where
+
+
+def foreach(rule, group, x, g, slots, settings):
+    """Many tensors at a time by torch._foreach_*; on a CPU in blocks that stay in its cache."""
+    ours = by_our_names(group)
+    for (device, dtype), tensors, beside, where in _parts(x, g, *slots.values()):
+        lists, short = [tensors, *beside], dtype in SHORT
+        if short:
+            lists[:2] = ([tensor.float() for tensor in some] for some in lists[:2])
+        for block, owners in memory.blocks(lists) if device.type == "cpu" else [(lists, range(len(where)))]:
+            _block(rule, group, ours, slots, block, [settings[where[i]] for i in owners])
+        if short:
+            torch._foreach_copy_(tensors, lists[0])
+
+
+def _block(rule, group, ours, slots, lists, settings):
+    x, g, *state = lists
+    if group["maximize"]:
+        g = torch._foreach_neg(g)
+    if group["weight_decay"] != 0 and group["decay"] == "l2":
+        g = torch._foreach_add(g, x, alpha=group["weight_decay"])
+    elif group["weight_decay"] != 0:
+        torch._foreach_mul_(x, [1 - lr * group["weight_decay"] for lr, _ in settings])
+    h = {key: [own[key] for _, own in settings] for key in settings[0][1]}
+    s = SimpleNamespace(**dict(zip(slots, state, strict=True)))
+    getattr(foreach_rules, rule)(x, g, s, SimpleNamespace(**(ours | h)))
+
+
+def kernel(device):
+    """The module whose `step` is the fused one on a device: in C for a CPU, in Triton for CUDA, else None."""
+    if device.type == "cpu":
+        from padam import compiled as found  # not before it is asked for: most never do
+    elif device.type == "cuda":
+        from padam import fused as found
+    else:
+        found = None
+    return found
+
+
+def counts_on_device(group, param):
+    """Whether a parameter's step count lies where the parameter does, instead of on the CPU."""
+    return group["capturable"] or bool(group["fused"]) and getattr(kernel(param.device), "ON_DEVICE", False)
+
+
+def check_fused(rule, kinds):
+    """Raise RuntimeError unless a fused step serves tensors of these kinds, (device, dtype)."""
+    reason = None
+    for device in {device for device, _ in kinds}:
+        if kernel(device) is None:
+            reason = f"there is one for the CPU and one for CUDA, and some of them are on {device.type}"
+        else:
+            reason = reason or kernel(device).refusal(rule, [kind for kind in kinds if kind[0] == device])
+    if reason:
+        who = CATALOG[rule].torch_class.rpartition(".")[2]
+        raise RuntimeError(
+            f"{who}: fused=True, but no fused step serves these tensors: {reason}. Use fused=None, which takes the "
+            f"fastest form there is, or foreach=True."
+        )
+
+
+def fused(rule, group, x, g, slots, settings, **scaler):
+    """Every number read once and written once, by the device's kernel; `scaler` as `padam.fused.step` takes it."""
+    parts = list(_parts(x, g, *slots.values()))
+    check_fused(rule, [kind for kind, *_ in parts])  # again, for a model may have been moved
+    for (device, dtype), *_ in parts:
+        kernel(device).prepare(rule, dtype, group.get("p", 0.5))  # what can fail comes before the first part moves
+    for (device, _), tensors, (gradients, *states), where in parts:
+        chosen = [settings[i] for i in where]
+        kernel(device).step(rule, tensors, gradients, dict(zip(slots, states, strict=True)), chosen, group, **scaler)

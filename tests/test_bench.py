@@ -83,6 +83,8 @@ def test_every_form_of_a_step_takes_its_turn_and_the_record_says_what_it_moved(t
     small = record["networks"]["small"]
     assert (small["tensors"], small["parameters"], record["threads"]) == (11, 24_346, 1)
     bytes = {name: row["bytes"] for name, row in small["forms"].items()}
+    assert bytes.pop("foreach, p = 1/5") == 88
+    assert bytes.pop("fused, p = 1/5") == 36
     assert bytes == {"copy": 36, "torch foreach": 88, "torch fused": 36, "loop": 120, "foreach": 96, "fused": 36}
     for name, row in small["forms"].items():
         assert 0 < row["seconds"]["lowest"] <= row["seconds"]["median"] <= row["seconds"]["highest"], name

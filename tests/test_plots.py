@@ -207,3 +207,35 @@ def test_a_network_is_drawn_layer_by_layer():
     total = sum(weights.numel() for weights in models.build("resnet18-w4").parameters())
     assert "17 convolution, 3 shortcut, 1 linear; maps of 32, 16, 8, 4, 1 pixels" in picture.alt
     assert f"4 channels in the first layer, 32 at most; {total:,} parameters" in picture.alt
+
+
+def _bench(small, large):
+    """A record of `bench step` with these milliseconds of each form, for a thousand and for a million parameters."""
+    moved = {"copy": 36, "loop": 120, "foreach": 96, "fused": 36}
+    return {"networks": {
+        name: {"parameters": count, "forms": {
+            form: {"seconds": {"median": taken / 1e3}, "bytes": moved[form]} for form, taken in times.items()
+        }}
+        for name, count, times in (("large", 10**6, large), ("small", 1000, small))
+    }}  # fmt: skip
+
+
+def test_steps_are_drawn_by_size_and_told():
+    record = _bench({"copy": 0.1, "loop": 2.0, "fused": 0.5}, {"copy": 1.0, "loop": 9.0, "fused": 3.0})
+    picture = plots.steps(record)
+    assert "for 1,000 and for 1,000,000 parameters: loop 2 and 9; fused 0.5 and 3; copy 0.1 and 1." in picture.alt
+    lines = {line.get_label(): line.get_xydata().tolist() for line in picture.figure.axes[0].lines}
+    assert lines["loop"] == [[1000, 2.0], [10**6, 9.0]]
+    assert set(lines) == {"loop", "fused", "copy"}
+
+
+def test_the_roofline_is_a_copys_speed():
+    """A million parameters: a copy of 36 MB in 1 ms is 36e9 bytes a second, so 15 operations a 36 bytes allow 15e9."""
+    picture = plots.roofline(_bench({}, {"copy": 1.0, "loop": 10.0, "fused": 1.0}), "large")
+    lines = {line.get_label(): line.get_xydata() for line in picture.figure.axes[0].lines}
+    (x, y), *_ = lines["fused"]
+    assert (x, y) == pytest.approx((15 / 36, 15.0))
+    assert lines["loop"][0] == pytest.approx((15 / 120, 1.5))
+    roof = lines["what a copy's speed allows"]
+    assert roof[:, 1] / roof[:, 0] == pytest.approx(36.0)
+    assert "fused at 0.417 and 15" in picture.alt

@@ -77,7 +77,8 @@ def test_every_form_of_a_step_takes_its_turn_and_the_record_says_what_it_moved(t
     )
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.iterdir()
-    record = json.loads(path.read_text())
+    (record,) = bench.load("step", tmp_path)
+    assert bench.load("train", tmp_path) == []
     assert path.name.startswith("step-")
     assert done.stdout.splitlines()[-1] == str(path)
     small = record["networks"]["small"]

@@ -1,5 +1,6 @@
 """What fair timings share: the sides take turns in one process, and what is kept says where and of what."""
 
+import json
 import os
 import re
 import statistics
@@ -39,6 +40,12 @@ def provenance(device, threads):
         "versions": origin.versions(), "commit": origin.commit(), "source_hash": [origin.source_hash()],
         "finished": now(),
     }  # fmt: skip
+
+
+def load(kind, root=None):
+    """The records that `keep` wrote of a benchmark, "step" or "train", in the order of their files' names."""
+    root = Path(root) if root else records.default_root().with_name("bench")
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(root.glob(f"{kind}-*.json"))]
 
 
 def keep(record, root=None):

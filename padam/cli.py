@@ -1,6 +1,5 @@
 """The command line, `python -m padam`: what can be trained, training it, filling the paper's tables, what is there."""
 
-import contextlib
 import sys
 import time
 import warnings
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from padam import recipes, reproduce
+from padam.ends import asked, ends_told, fail, say
 from padam.options import Budget, Capture, Data, Device, Id, Out, Plan, Precision, Profile, Seeds, Threads
 from padam.training import workers
 from padam.training.progress import said
@@ -37,7 +37,7 @@ def _left_of(budget):
 @app.callback()
 def _alone_or_training(context: typer.Context):
     if workers.count() > 1 and context.invoked_subcommand != "train":
-        _fail("torchrun is for `train`; start the other commands without it.")
+        fail("torchrun is for `train`; start the other commands without it.")
 
 
 @app.command("list")
@@ -48,7 +48,7 @@ def list_(match: Annotated[str, typer.Argument(help="Show those whose id contain
     """
     found = [id for id in recipes.ids() if match in id]
     if not found:
-        _fail(f"no recipe's id contains {match!r}; `python -m padam list` shows all {len(recipes.ids())}.")
+        fail(f"no recipe's id contains {match!r}; `python -m padam list` shows all {len(recipes.ids())}.")
     for id in found:
         typer.echo(id)
 
@@ -98,19 +98,19 @@ def train(
     it says another status above; after Ctrl-C it gives the epoch 30 s to finish, or --shutdown-timeout's seconds.
     """
     recipe, limit = _recipe(id, profile), _left_of(budget)
-    cell = _asked(reproduce.look, recipe, seed, out)
+    cell = asked(reproduce.look, recipe, seed, out)
     if plan:
-        _say(reproduce.told(cell), err=False)
+        say(reproduce.told(cell), err=False)
         return
     from padam import training
 
-    with _ends_told(), warnings.catch_warnings():
-        warnings.showwarning = lambda message, *rest: _say(f"Warning: {message}")
+    with ends_told(), warnings.catch_warnings():
+        warnings.showwarning = lambda message, *rest: say(f"Warning: {message}")
         record = training.train(recipe, seed, out, data=data, device=device, precision=precision, threads=threads,
                                 budget=limit, capture=capture, keep=keep)  # fmt: skip
     diverged = record["outcome"]["status"] == "diverged"
     end = f"diverged in epoch {record['epochs_run']}" if diverged else f"finished: {said(record['final'])}"
-    _say(f"{cell.label}: {end}\n{cell.path}", err=False)
+    say(f"{cell.label}: {end}\n{cell.path}", err=False)
 
 
 @app.command("reproduce")
@@ -127,7 +127,7 @@ def reproduce_(
 
     Example: python -m padam reproduce table1 --profile small --jobs 2 --budget 25m
     """
-    found, limit = _asked(reproduce.cells, what, profile, seeds, out), _left_of(budget)
+    found, limit = asked(reproduce.cells, what, profile, seeds, out), _left_of(budget)
     todo = [cell for cell in found if cell.state in ("missing", "begun")]
     there = sum(cell.state in ("filled", "diverged") for cell in found)
     elsewhere = len(found) - there - len(todo)
@@ -170,7 +170,7 @@ def status(profile: Profile = None, seeds: Seeds = 3, out: Out = None):
     profile = profile or recipes.default_profile()
     for what in ("table1", "table2", "table3", "figure1"):
         rows = {}
-        for cell in _asked(reproduce.cells, what, profile, seeds, out):
+        for cell in asked(reproduce.cells, what, profile, seeds, out):
             row, _, column = cell.recipe.id.rpartition("/")
             rows.setdefault(row, {}).setdefault(column, []).append(cell)
         columns = list(next(iter(rows.values())))
@@ -193,7 +193,7 @@ def results(
     """
     from padam import results as page
 
-    with _ends_told():
+    with ends_told():
         text = page.page(out)
         if to is None:
             typer.echo(text, nl=False)
@@ -218,7 +218,7 @@ def bench_train(
     """
     from padam import bench as benchmarks
 
-    with _ends_told():
+    with ends_told():
         record = benchmarks.train(
             _recipe(id, profile), data=data, device=device, precision=precision, threads=threads, rounds=rounds,
             examples=examples, workers=workers, capture=capture, say=lambda line: typer.echo(line, err=True),
@@ -246,7 +246,7 @@ def bench_step(
     """
     from padam import bench as benchmarks
 
-    with _ends_told():
+    with ends_told():
         record = benchmarks.step(
             device=device, threads=threads, rounds=rounds, networks=network, say=lambda line: typer.echo(line, err=True)
         )
@@ -280,9 +280,9 @@ def study(
     from padam import studies
 
     if name not in studies.STUDIES:
-        _fail(f"no study is called {name!r}; there are {', '.join(studies.STUDIES)}.")
+        fail(f"no study is called {name!r}; there are {', '.join(studies.STUDIES)}.")
     what, limit = studies.STUDIES[name], _left_of(budget)
-    with _ends_told():
+    with ends_told():
         measured, total = studies.progress(what, out)
         typer.echo(f"{name}: {what.question}\n{measured} of {total} runs are measured; all take about "
                    f"{what.minutes:g} minutes of one core.", err=not plan)  # fmt: skip
@@ -292,44 +292,8 @@ def study(
     typer.echo(f"{name}: recorded in {studies.path(name, out)}")
 
 
-@contextlib.contextmanager
-def _ends_told():
-    """How long work ends in here, as an exit status: stopped, busy, or an error with its message."""
-    from padam import training
-
-    try:
-        yield
-    except training.Stopped as stop:
-        _say(str(stop), stop)
-        raise typer.Exit(reproduce.INTERRUPTED if stop.interrupted else reproduce.STOPPED) from stop
-    except training.Busy as error:
-        _say(f"Error: {error}", error)
-        raise typer.Exit(reproduce.BUSY) from error
-    except (ValueError, OSError, ModuleNotFoundError, training.Lost) as error:
-        _fail(error)
-
-
 def _recipe(id, profile):
-    return _asked(recipes.get, id, profile)
-
-
-def _asked(call, *given):
-    """What a call returns; a ValueError ends the command with its message."""
-    try:
-        return call(*given)
-    except ValueError as error:
-        _fail(error)
-
-
-def _fail(error):
-    _say(f"Error: {error}", error)
-    raise typer.Exit(1)
-
-
-def _say(message, error=None, err=True):
-    """Write a line to stderr, or to stdout; of several processes (torchrun) only the one that is to."""
-    if workers.speaks(error):
-        typer.echo(message, err=err)
+    return asked(recipes.get, id, profile)
 
 
 def main(begun=None):

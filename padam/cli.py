@@ -234,7 +234,7 @@ def bench_train(
 @bench.command("step")
 def bench_step(
     network: Annotated[list[str] | None, typer.Option(
-        help="small, resnet18-w8, resnet18, lstm2 or billion (36 GB); may be repeated; default all that fit."
+        help="small, resnet18-w8, resnet18, lstm2 or billion (70 GB, CUDA); may be repeated; default all that fit."
     )] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each form is timed.")] = 15,
     out: Annotated[Path | None, typer.Option(help="Folder of the record; default padam/records/bench.")] = None,

@@ -21,6 +21,15 @@
 #define FLUSHES 0x8040u /* the two bits that say so */
 #define MODE() (_mm_getcsr() & FLUSHES)
 #define SET_MODE(mode) _mm_setcsr((_mm_getcsr() & ~FLUSHES) | (mode))
+#elif defined(__aarch64__)
+#define FLUSHES (1u << 24)
+static inline uint64_t control(void) {
+    uint64_t found;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(found));
+    return found;
+}
+#define MODE() ((uint32_t)control() & FLUSHES)
+#define SET_MODE(mode) __asm__ volatile("msr fpcr, %0" ::"r"((control() & ~(uint64_t)FLUSHES) | (mode)))
 #else
 #define MODE() 0
 #define SET_MODE(mode) (void)(mode)

@@ -9,11 +9,12 @@ import logging
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from array import array
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from pathlib import Path
 
@@ -47,6 +48,8 @@ def refusal(rule, kinds):
         return f"there is no fused form of this rule; there is one of {', '.join(RULES)}"
     if others := sorted({str(dtype) for _, dtype in kinds if dtype not in REALS}):
         return f"on a CPU it takes float32 and float64, and some of these are {', '.join(others)}"
+    if sys.platform == "win32":
+        return "on a CPU there is one for Linux and macOS"
     if compiler() is None:
         return "on a CPU it needs a C compiler, and none of $CC, cc, gcc and clang is there; install one of them"
     return None
@@ -77,10 +80,12 @@ def step(rule, x, g, slots, settings, group):
         -1.0 if group["maximize"] else 1.0, group["weight_decay"] - decoupled,
     )  # fmt: skip
     helpers = torch.get_num_threads() - 1 if sum(sizes) >= _THREADED else 0
-    waiting = [_pool(helpers).submit(library.step, *arguments) for _ in range(helpers)]
-    library.step(*arguments)
-    for helper in waiting:
-        helper.result()
+    waiting = []
+    try:
+        waiting.extend(_pool(helpers).submit(library.step, *arguments) for _ in range(helpers))
+        library.step(*arguments)
+    finally:  # also after Ctrl-C: the helpers read `table`, `numbers`, `left` and the tensors
+        wait(waiting)
     for tensor, copy in back:
         tensor.copy_(copy)
 
@@ -88,6 +93,26 @@ def step(rule, x, g, slots, settings, group):
 @lru_cache
 def _pool(threads):
     return ThreadPoolExecutor(threads, "padam-step")
+
+
+def _begin_anew():
+    """In a forked process: the threads of the pools are not there, and the lock may be held by one of them."""
+    global _lock
+    _lock = threading.Lock()
+    _pool.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
+def _run(call):
+    """What a compiler says when it fails, or why it cannot be started; None if all is well."""
+    try:
+        made = subprocess.run(call, capture_output=True, text=True)
+    except OSError as error:
+        return str(error)
+    return made.stderr.strip() if made.returncode else None
 
 
 @lru_cache
@@ -99,15 +124,21 @@ def _compiled(rule, real, roots):
         kind = [f"-DRULE={rule}", f"-DREAL={real}", f"-DROOTS={roots}"]
         for own in (["-march=native"], ["-mcpu=native"], []):  # how the compilers of x86 and of ARM call it
             call = [*command.split(), *_FLAGS, *own, *kind, str(SOURCE), "-o", str(target), "-lm"]
-            made = subprocess.run(call, capture_output=True, text=True)
-            if made.returncode == 0:
+            failed = _run(call)
+            if failed is None:
                 break
         else:
             raise RuntimeError(
-                f"the fused step on a CPU could not be compiled by {' '.join(call)}:\n{made.stderr.strip()[:2000]}\n"
+                f"the fused step on a CPU could not be compiled by {' '.join(call)}:\n{failed[:2000]}\n"
                 f"Set CC to another C compiler, or leave fused=None, which needs none."
             )
-        library = ctypes.CDLL(str(target))
+        try:
+            library = ctypes.CDLL(str(target))
+        except OSError as error:
+            raise RuntimeError(
+                f"the fused step on a CPU was compiled but cannot be loaded: {error}. If nothing may be run from the "
+                f"folder of temporary files, set TMPDIR to another one; or leave fused=None, which needs none."
+            ) from error
     library.mode.restype = ctypes.c_uint32
     library.step.restype = None
     library.step.argtypes = [

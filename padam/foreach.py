@@ -29,7 +29,7 @@ def _once(number, tensors):
     return _scalar(number, tensors[0].dtype) if quick else number
 
 
-_scalar = lru_cache(lambda number, dtype: torch.tensor(number, dtype=dtype))
+_scalar = lru_cache(lambda number, dtype: torch.tensor(number, dtype=dtype, device="cpu"))
 
 
 def _average(mean, new, beta):

@@ -60,8 +60,9 @@ def loop(rule, group, x, g, slots, settings):
 def _parts(x, *beside):
     """[((device, dtype), x, the lists beside it, the places of these tensors), ...], a part for each kind of x."""
     found = Optimizer._group_tensors_by_device_and_dtype([x], True)
-    for kind, ((tensors,), where) in found.items():
-        yield kind, tensors, beside if len(found) == 1 else [[tensors[i] for i in where] for tensors in beside], where
+    for (tensors,), where in found.values():
+        kind = tensors[0].device, tensors[0].dtype  # the key says None while torch compiles
+        yield kind, tensors, beside if len(found) == 1 else [[some[i] for i in where] for some in beside], where
 
 
 def foreach(rule, group, x, g, slots, settings):
@@ -115,19 +116,38 @@ def check_fused(rule, kinds):
         else:
             reason = reason or kernel(device).refusal(rule, [kind for kind in kinds if kind[0] == device])
     if reason:
-        who = CATALOG[rule].torch_class.rpartition(".")[2]
-        raise RuntimeError(
-            f"{who}: fused=True, but no fused step serves these tensors: {reason}. Use fused=None, which takes the "
-            f"fastest form there is, or foreach=True."
-        )
+        _refuse(rule, reason)
+
+
+def _refuse(rule, reason):
+    who = CATALOG[rule].torch_class.rpartition(".")[2]
+    raise RuntimeError(
+        f"{who}: fused=True, but no fused step serves these tensors: {reason}. Use fused=None, which takes the fastest "
+        f"form there is, or foreach=True."
+    )
+
+
+def _check_beside(rule, kind, x, g, states):
+    """Raise RuntimeError unless what lies beside x is of its size and kind: a fused step goes by addresses."""
+    if others := {type(tensor) for tensors in (x, g) for tensor in tensors} - {torch.Tensor, torch.nn.Parameter}:
+        _refuse(rule, f"it takes plain tensors, and some of these are {', '.join(sorted(map(str, others)))}")
+    sizes, wide = list(map(torch.Tensor.numel, x)), torch.float32 if kind[1] in SHORT else kind[1]
+    for what, tensors, dtype in (("gradients", g, kind[1]), *(("states", tensors, wide) for tensors in states)):
+        alike = {(tensor.device, tensor.dtype) for tensor in tensors} <= {(kind[0], dtype)}
+        if not alike or list(map(torch.Tensor.numel, tensors)) != sizes:
+            _refuse(rule, f"their {what} are not of their size, dtype and device; was the model moved, or the state "
+                    f"dict of another one loaded? Then make a new optimizer")  # fmt: skip
 
 
 def fused(rule, group, x, g, slots, settings, **scaler):
     """Every number read once and written once, by the device's kernel; `scaler` as `padam.fused.step` takes it."""
     parts = list(_parts(x, g, *slots.values()))
     check_fused(rule, [kind for kind, *_ in parts])  # again, for a model may have been moved
-    for (device, dtype), *_ in parts:
-        kernel(device).prepare(rule, dtype, group.get("p", 0.5))  # what can fail comes before the first part moves
+    for kind, tensors, (gradients, *states), _ in parts:  # what can fail comes before the first part moves
+        _check_beside(rule, kind, tensors, gradients, states)
+        kernel(kind[0]).prepare(rule, kind[1], group.get("p", 0.5))
     for (device, _), tensors, (gradients, *states), where in parts:
-        chosen = [settings[i] for i in where]
+        gradients, chosen = [gradient.resolve_neg() for gradient in gradients], [settings[i] for i in where]
         kernel(device).step(rule, tensors, gradients, dict(zip(slots, states, strict=True)), chosen, group, **scaler)
+        for tensor in tensors:
+            torch.autograd.graph.increment_version(tensor)  # so that a graph from before the step is noticed

@@ -7,6 +7,7 @@ tensors lie by a table of addresses, and each program of the launch takes `_BLOC
 No GPU has run it yet. The tests run it by Triton's interpreter, against the for-loop.
 """
 
+from contextlib import nullcontext
 from functools import lru_cache
 from itertools import accumulate
 
@@ -53,30 +54,48 @@ def step(rule, x, g, slots, settings, group, scaler=(None, None)):
     them is infinite, in which case nothing moves; None where there is none.
     """
     lists, back = memory.laid_out([x, g, *slots.values()])
+    device, sizes = x[0].device, tuple(map(torch.Tensor.numel, x))
     places = tuple(tuple(map(torch.Tensor.data_ptr, tensors)) for tensors in lists)
-    sizes = tuple(map(torch.Tensor.numel, x))
-    owners, programs = _owners(sizes, x[0].device)
-    if programs == 0:
-        return
     p, (beta1, beta2) = group.get("p", 0.5), group["betas"]
     decoupled = group["weight_decay"] if group["decay"] == "decoupled" else 0.0
-    numbers = _numbers([memory.numbers(*one, decoupled, group) for one in settings], x[0].device)
-    l2, (scale, found) = group["weight_decay"] - decoupled, scaler
-    _kernel[(programs,)](
-        _table(places, sizes, x[0].device), owners, numbers, numbers if scale is None else scale,
-        numbers if found is None else found, len(x), beta1, 1 - beta1, beta2, 1 - beta2, 2 * p, l2,
-        RULE=RULES[rule], ROOTS=_POWERS.get(2 * p, -1), L2=l2 != 0, ASCEND=bool(group["maximize"]),
-        SCALED=scale is not None, CHECKED=found is not None, X=_KINDS[lists[0][0].dtype], G=_KINDS[lists[1][0].dtype],
-        STATE=_KINDS[lists[2][0].dtype], ALIGNED=all(at % 16 == 0 for row in places for at in row), BLOCK=_BLOCK,
-    )  # fmt: skip
+    l2, (scale, found) = group["weight_decay"] - decoupled, (_there(tensor, device) for tensor in scaler)
+    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():  # Triton launches on the current one
+        table, owners, programs = _tables(places, sizes, device)
+        numbers = _numbers([memory.numbers(*one, decoupled, group) for one in settings], device)
+        if programs:
+            _kernel[(programs,)](
+                table, owners, numbers, numbers if scale is None else scale, numbers if found is None else found,
+                len(x), beta1, 1 - beta1, beta2, 1 - beta2, 2 * p, l2,
+                RULE=RULES[rule], ROOTS=_POWERS.get(2 * p, -1), L2=l2 != 0, ASCEND=bool(group["maximize"]),
+                SCALED=scale is not None, CHECKED=found is not None, X=_KINDS[lists[0][0].dtype],
+                G=_KINDS[lists[1][0].dtype], STATE=_KINDS[lists[2][0].dtype],
+                ALIGNED=all(at % 16 == 0 for row in places for at in row), BLOCK=_BLOCK,
+            )  # fmt: skip
     for tensor, copy in back:
         tensor.copy_(copy)
 
 
+def _there(tensor, device):
+    """What GradScaler has on one device, on another; None if there is none."""
+    return None if tensor is None else tensor.float().reshape(()).to(device, non_blocking=True)
+
+
+_of_graphs = []  # a captured graph reads its tables whenever it is replayed, so they are kept for good
+
+
+def _tables(places, sizes, device):
+    """What `_table` and `_owners` return, which see; made anew, and kept, while a CUDA graph is captured."""
+    if device.type != "cuda" or not torch.cuda.is_current_stream_capturing():
+        return (_table(places, sizes, device)[-1], *_owners(sizes, device)[-2:])
+    made = _table.__wrapped__(places, sizes, device), _owners.__wrapped__(sizes, device)
+    _of_graphs.append(made)
+    return (made[0][-1], *made[1][-2:])
+
+
 def _uploaded(rows, dtype, device):
-    """A table on the device; from pinned memory where there is CUDA, so that nothing waits."""
-    table = torch.tensor(rows, dtype=dtype)
-    return table.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else table.to(device)
+    """(a table on the host, the same on the device): from pinned memory where there is CUDA, so that nothing waits."""
+    table = torch.tensor(rows, dtype=dtype, device="cpu", pin_memory=device.type == "cuda")
+    return table, table.to(device, non_blocking=True)
 
 
 @lru_cache(maxsize=16)
@@ -90,19 +109,18 @@ def _table(places, sizes, device):
 
 @lru_cache(maxsize=16)
 def _owners(sizes, device):
-    """Which tensor each program works at, int32, and how many programs there are."""
-    counts = torch.tensor([-(-size // _BLOCK) for size in sizes])
-    owners = torch.arange(len(sizes), dtype=torch.int32).repeat_interleave(counts)
-    return owners.to(device), len(owners)
+    """(on the host, on the device: which tensor each program works at, int32; how many programs there are)."""
+    owners = [place for place, size in enumerate(sizes) for _ in range(-(-size // _BLOCK))]
+    return (*_uploaded(owners, torch.int32, device), len(owners))
 
 
 def _numbers(rows, device):
     """float32 (tensors, 5) on the device: what `memory.numbers` says of each tensor, numbers or 0-dim tensors."""
     if not any(isinstance(number, torch.Tensor) for number in rows[0]):
-        return _uploaded(rows, torch.float32, device)
+        return _uploaded(rows, torch.float32, device)[-1]
     columns = [
         torch.stack(column).float() if isinstance(column[0], torch.Tensor) else
-        torch.full((len(rows),), column[0], device=device)
+        torch.full((len(rows),), column[0], dtype=torch.float32, device=device)
         for column in zip(*rows, strict=True)
     ]  # fmt: skip
     return torch.stack(columns, 1)

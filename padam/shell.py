@@ -16,7 +16,9 @@ _FOREIGN = ("amsgrad", "differentiable", "decoupled_weight_decay")
 _capture_check = (
     getattr(Optimizer, "_accelerator_graph_capture_health_check", None) or Optimizer._cuda_graph_capture_health_check
 )
-_ONE = torch.ones(())  # added to step counts on the CPU, where a Python number would be made a tensor for each
+_ONE = torch.ones(
+    (), device="cpu"
+)  # added to step counts on the CPU, where a Python number would be made a tensor for each
 
 
 def _one_minus_power(beta, t):
@@ -70,7 +72,9 @@ class Family(Optimizer):
             self._check_options(merged)
             if merged["fused"]:
                 params = merged.get("params", ())
-                self._check_fused([params] if isinstance(params, torch.Tensor) else list(params))
+                if not isinstance(params, torch.Tensor | set):  # torch refuses a set, for it has no order
+                    param_group = {**param_group, "params": list(params)}  # a generator would be empty the second time
+                self._check_fused([params] if isinstance(params, torch.Tensor) else param_group["params"])
         super().add_param_group(param_group)
 
     def _check_fused(self, params):
@@ -178,13 +182,17 @@ class Family(Optimizer):
             if not x:
                 continue
             settings = self._all_settings(group, steps)
-            one, how = _ONE if all(step.is_cpu for step in steps) else 1, {}
-            if found is not None:
-                one, how = 1 - found.reshape(()), {"scaler": (scale, found)}
             form = forms.fused if group["fused"] else forms.loop if group["foreach"] is False else forms.foreach
-            form(self.rule, group, x, g, slots, settings, **how)
-            torch._foreach_add_(steps, one)  # a step that fails does not count
+            form(self.rule, group, x, g, slots, settings, **({} if found is None else {"scaler": (scale, found)}))
+            self._count(steps, found)  # a step that fails does not count
         return loss
+
+    def _count(self, steps, found):
+        """Add one to the step counts; nothing where a gradient was infinite (`found` is GradScaler's, or None)."""
+        for device in {step.device for step in steps}:
+            one = (found == 0).float().reshape(()).to(device, non_blocking=True) if found is not None else 1
+            one = _ONE if found is None and device.type == "cpu" else one
+            torch._foreach_add_([step for step in steps if step.device == device], one)
 
     def load_state_dict(self, state_dict):
         """As torch's, but for parameters of 16 bits, whose states are float32 and stay what they were when saved."""
@@ -198,8 +206,9 @@ class Family(Optimizer):
         params = [param for group in self.param_groups for param in group["params"]]
         for param, i in zip(params, saved, strict=True):
             if param.dtype in forms.SHORT:
-                for key in self.state.get(param, {}).keys() - {"step"}:
-                    self.state[param][key] = given["state"][i][key].to(param.device, torch.float32, copy=True)
+                for key, value in given["state"].get(i, {}).items():
+                    if key != "step" and isinstance(value, torch.Tensor):
+                        self.state[param][key] = value.to(param.device, torch.float32, copy=True)
 
     def _refuse_incomplete(self, states):
         needed = {slot.torch_key for slot in CATALOG[self.rule].slots.values()}

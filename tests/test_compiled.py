@@ -3,6 +3,7 @@
 import copy
 import logging
 import math
+import os
 import subprocess
 import sys
 import textwrap
@@ -196,3 +197,79 @@ def test_a_compiler_that_fails_is_named_with_what_it_said(monkeypatch, tmp_path)
         take(optimizer, [torch.ones(3)])
     assert torch.equal(weight, torch.ones(3))
     assert optimizer.state[weight]["step"] == 0, "the step was not taken, so it must not count"
+
+
+def test_what_does_not_fit_the_tensors_is_refused_before_anything_moves():
+    """A step goes by addresses, so a state of another size or dtype would be memory of somebody else."""
+    layer = torch.nn.Linear(3, 2)
+    optimizer = Padam(layer.parameters(), fused=True)
+    take(optimizer, [torch.ones_like(weight) for weight in layer.parameters()])
+    layer.double()
+    before = clones(layer.parameters())
+    for weight in layer.parameters():
+        weight.grad = torch.ones_like(weight)
+    _refused("their states are not of their size, dtype and device", optimizer.step)
+    torch.testing.assert_close(list(layer.parameters()), before, rtol=0, atol=0)
+    small, large = (Padam([Parameter(torch.ones(size))], fused=True) for size in (3, 1000))
+    take(small, [torch.ones(3)])
+    large.load_state_dict(small.state_dict())
+    _refused("their states are not of their size", lambda: take(large, [torch.ones(1000)]))
+
+    class Own(torch.Tensor):
+        pass
+
+    own = torch.ones(3).as_subclass(Own).requires_grad_()
+    own.grad = torch.ones(3)
+    _refused("takes plain tensors, and some of these are .*Own", Padam([own], fused=True).step)
+
+
+def test_a_gradient_that_is_a_negative_view_is_negative():
+    weight, twin = (Parameter(torch.ones(3)) for _ in range(2))
+    weight.grad, twin.grad = torch._neg_view(torch.ones(3)), -torch.ones(3)
+    for optimizer in (Padam([weight], fused=True), Padam([twin], foreach=False)):
+        optimizer.step()
+    torch.testing.assert_close(weight, twin)
+
+
+def test_a_graph_from_before_the_step_is_noticed():
+    """As by the other forms: its gradients would be those of weights that are gone."""
+    weight = Parameter(torch.ones(3))
+    loss = (weight * weight).sum()
+    loss.backward(retain_graph=True)
+    Padam([weight], fused=True).step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_has_helpers_of_its_own():
+    code = """
+        import os, torch
+        from padam import Padam
+        torch.set_num_threads(2)
+        weight = torch.nn.Parameter(torch.ones(2**18))
+        weight.grad = torch.ones_like(weight)
+        optimizer = Padam([weight], fused=True)
+        optimizer.step()
+        child = os.fork()
+        optimizer.step()
+        os._exit(0) if child == 0 else print(os.waitpid(child, 0)[1])
+    """
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120
+    )
+    assert run.stdout.split() == ["0"], run.stderr
+
+
+def test_a_group_may_be_a_generator():
+    layer = torch.nn.Linear(3, 2)
+    for groups in ([{"params": layer.parameters()}], [{"params": layer.named_parameters()}]):
+        optimizer = Padam(groups, fused=True)
+        assert len(optimizer.param_groups[0]["params"]) == 2
+
+
+def test_a_compiler_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv("CC", "/nowhere/cc")
+    compiled._compiled.cache_clear()
+    with pytest.raises(RuntimeError, match="could not be compiled by /nowhere/cc(.|\n)*No such file(.|\n)*Set CC"):
+        take(Padam([Parameter(torch.ones(3))], fused=True), [torch.ones(3)])

@@ -13,6 +13,7 @@ import pickle
 import sys
 import tempfile
 import unittest
+import warnings
 from itertools import product
 from pathlib import Path
 from unittest import mock
@@ -513,6 +514,31 @@ class TestBlocks(TestCase):
             Padam([weight]).step()
         self.assertEqual([len(x[0]) for x in seen], [memory.BLOCK, memory.BLOCK, 5])
         self.assertEqual(weight.unique().numel(), 1)
+
+
+class TestSurroundings(TestCase):
+    def test_a_default_device_is_nobodys_business(self):
+        """Neither at the first step nor at later ones, for the tensors say where they are."""
+        for first in ("meta", "cpu"):
+            with torch.device(first):
+                weight = Parameter(torch.ones(3, device="cpu"))
+                optimizer = Padam([weight], betas=(0.5, 0.75))
+                take(optimizer, [torch.ones(3, device="cpu")])
+            take(optimizer, [torch.ones(3)])
+            self.assertEqual(optimizer.state[weight]["step"], 2)
+
+    def test_the_step_can_be_compiled(self):
+        """By torch.compile, as its own optimizers can; here without generating code."""
+        weight, twin = (Parameter(torch.ones(3)) for _ in range(2))
+        optimizer, plain = Padam([weight]), Padam([twin])
+        step = torch.compile(optimizer.step, backend="eager")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, about what it does not trace
+            for _ in range(3):
+                weight.grad, twin.grad = torch.ones(3), torch.ones(3)
+                step()
+                plain.step()
+        self.assertEqual(weight, twin)
 
 
 class TestErrors(TestCase):

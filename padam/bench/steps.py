@@ -20,6 +20,7 @@ NETWORKS = {
 }  # fmt: skip
 # A transformer of 24 layers, 1,792 wide, with 50,000 words: 1.0 billion parameters. On a GPU only.
 BILLION = ((50_000, 1792), *((3 * 1792, 1792), (1792, 1792), (4 * 1792, 1792), (1792, 4 * 1792), (1792,), (1792,)) * 24)
+LARGE, ESSENTIAL = 10**8, ("torch foreach", "torch fused", "foreach", "fused")  # above so many parameters only these
 _LEAST = 0.02  # seconds of a round: fast steps are repeated until they take so long
 
 
@@ -33,15 +34,22 @@ def shapes(network):
     return [tuple(weights.shape) for weights in net.parameters()]
 
 
-def _optimizer(cls, sizes, device, options):
-    """An optimizer over new tensors with gradients; its first step, which makes the state, is taken."""
+def _parameters(sizes, device):
+    """New tensors with gradients, the same at every call."""
     drawn = torch.Generator(device).manual_seed(0)
     params = [torch.nn.Parameter(0.1 * torch.randn(size, generator=drawn, device=device)) for size in sizes]
     for param in params:
         param.grad = 0.01 * torch.randn(param.shape, generator=drawn, device=device)
-    optimizer = cls(params, **options)
-    optimizer.step()
-    return optimizer
+    return params
+
+
+def _copy(count, device):
+    """(a function that copies as many bytes as a step of `count` parameters moves, in pieces of at most 2 GB)."""
+    floats = count * BYTES // 8  # a copy reads four bytes and writes four
+    pieces = -(-floats // 2**29)
+    source = torch.ones(floats // pieces, device=device)
+    target = torch.empty_like(source)
+    return lambda: [target.copy_(source) for _ in range(pieces)]
 
 
 def forms(device):
@@ -57,7 +65,7 @@ def forms(device):
         "foreach": (optim.Padam, rate | {"foreach": True}),
     }
     found["foreach, p = 1/5"] = optim.Padam, rate | {"foreach": True, "p": 1 / 5}
-    if kernel(device).refusal("padam", {(device, torch.float32)}) is None:
+    if (serves := kernel(device)) and serves.refusal("padam", {(device, torch.float32)}) is None:
         found["fused"] = optim.Padam, rate | {"fused": True}
         found["fused, p = 1/5"] = optim.Padam, rate | {"fused": True, "p": 1 / 5}
     return found
@@ -66,8 +74,7 @@ def forms(device):
 class Traffic(TorchDispatchMode):
     """Counts what torch's operations read and write while it is active, in `bytes`; caches are not considered.
 
-    Every tensor given is read, and every one changed or made is written. Fused steps of whatever kind are one operation
-    that reads five lists of tensors and writes four, whatever their signature says.
+    Every tensor given is read, and every one changed or made is written.
     """
 
     def __init__(self):
@@ -97,7 +104,10 @@ def _size(value):
 
 
 def traffic(optimizer):
-    """Bytes a parameter that one step of an optimizer reads and writes, see `Traffic`; takes a step."""
+    """Bytes a parameter that one step of an optimizer reads and writes, see `Traffic`; takes a step.
+
+    A fused step is not listened to: it is one operation, which moves `BYTES` by construction.
+    """
     count = sum(param.numel() for group in optimizer.param_groups for param in group["params"])
     if any(group.get("fused") for group in optimizer.param_groups):
         return float(BYTES)
@@ -117,8 +127,8 @@ def step(*, device=None, threads=None, rounds=15, networks=None, say=lambda line
         device: default CUDA where there is one.
         threads: of the CPU; default all.
         rounds: how often each is timed.
-        networks: keys of NETWORKS, or "billion" (a billion parameters, 36 GB); default all of NETWORKS, and on CUDA
-            "billion" too.
+        networks: keys of NETWORKS, or "billion" (a billion parameters, about 70 GB); default all of NETWORKS, and on
+            CUDA "billion" too. What does not fit is left out.
         say: called with a line after each side of a network is done.
 
     Raises ValueError for an unknown network.
@@ -130,8 +140,13 @@ def step(*, device=None, threads=None, rounds=15, networks=None, say=lambda line
     torch.set_num_threads(threads or before)
     try:
         used = torch.get_num_threads()
-        found = {name: _timed(shapes(name), device, rounds, lambda line, name=name: say(f"{name}: {line}"))
-                 for name in networks}  # fmt: skip
+        found = {}
+        for name in networks:
+            try:
+                found[name] = _timed(shapes(name), device, rounds, lambda line, name=name: say(f"{name}: {line}"))
+            except torch.OutOfMemoryError as error:  # what was measured before is kept
+                say(f"{name}: left out, for it does not fit: {error}")
+                torch.cuda.empty_cache()
     finally:
         torch.set_num_threads(before)
     return {"bench": "step", "rounds": rounds, "networks": found, **provenance(device, used)}
@@ -140,12 +155,13 @@ def step(*, device=None, threads=None, rounds=15, networks=None, say=lambda line
 def _timed(sizes, device, rounds, say):
     """What a record keeps of one network."""
     count = sum(torch.Size(size).numel() for size in sizes)
-    floats = count * BYTES // 8  # a copy reads four bytes and writes four
-    source, target = torch.ones(floats, device=device), torch.empty(floats, device=device)
-    sides = {"copy": lambda: target.copy_(source)}
-    moved = {"copy": float(BYTES)}
+    sides, moved = {"copy": _copy(count, device)}, {"copy": float(BYTES)}
+    shared = _parameters(sizes, device) if count > LARGE else None  # so that all forms fit at once
     for name, (cls, options) in forms(device).items():
-        optimizer = _optimizer(cls, sizes, device, options)
+        if shared and name not in ESSENTIAL:
+            continue
+        optimizer = cls(shared or _parameters(sizes, device), **options)
+        optimizer.step()  # makes the state, compiles
         sides[name], moved[name] = optimizer.step, traffic(optimizer)
     repeats = {name: _repeats(side, device) for name, side in sides.items()}
     seconds = {name: [] for name in sides}

@@ -140,7 +140,7 @@ CIFAR-10 stand here once more, before those about ImageNet.
 ### Penn Treebank
 
 Perplexities are compared by their logarithms. Nobody published how much runs at full scale differ, so single runs
-borrow it from our miniature, relative to the perplexity; until that has seeds, they stay open.
+borrow it from our miniature, relative to the perplexity.
 
 {spoken}
 

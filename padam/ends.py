@@ -34,6 +34,7 @@ def asked(call, *given):
 
 
 def fail(error):
+    """End the command with 1 and an error's message."""
     say(f"Error: {error}", error)
     raise typer.Exit(1)
 

@@ -16,9 +16,8 @@ _FOREIGN = ("amsgrad", "differentiable", "decoupled_weight_decay")
 _capture_check = (
     getattr(Optimizer, "_accelerator_graph_capture_health_check", None) or Optimizer._cuda_graph_capture_health_check
 )
-_ONE = torch.ones(
-    (), device="cpu"
-)  # added to step counts on the CPU, where a Python number would be made a tensor for each
+# Added to step counts on the CPU, where a Python number would be made a tensor for each of them.
+_ONE = torch.ones((), device="cpu")
 
 
 def _one_minus_power(beta, t):
@@ -190,8 +189,10 @@ class Family(Optimizer):
     def _count(self, steps, found):
         """Add one to the step counts; nothing where a gradient was infinite (`found` is GradScaler's, or None)."""
         for device in {step.device for step in steps}:
-            one = (found == 0).float().reshape(()).to(device, non_blocking=True) if found is not None else 1
-            one = _ONE if found is None and device.type == "cpu" else one
+            if found is not None:
+                one = (found == 0).float().reshape(()).to(device, non_blocking=True)
+            else:
+                one = _ONE if device.type == "cpu" else 1
             torch._foreach_add_([step for step in steps if step.device == device], one)
 
     def load_state_dict(self, state_dict):

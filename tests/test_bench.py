@@ -85,8 +85,10 @@ def test_every_form_of_a_step_takes_its_turn_and_the_record_says_what_it_moved(t
     assert (small["tensors"], small["parameters"], record["threads"]) == (11, 24_346, 1)
     bytes = {name: row["bytes"] for name, row in small["forms"].items()}
     assert bytes.pop("foreach, p = 1/5") == 88
-    assert bytes.pop("fused, p = 1/5") == 36
-    assert bytes == {"copy": 36, "torch foreach": 88, "torch fused": 36, "loop": 120, "foreach": 96, "fused": 36}
+    assert {name for name, moved in bytes.items() if moved == 36} == {"copy", "torch fused", "fused", "fused, p = 1/5"}
+    assert {name: bytes[name] for name in ("torch foreach", "loop", "foreach")} == {
+        "torch foreach": 88, "loop": 120, "foreach": 96,
+    }  # fmt: skip
     for name, row in small["forms"].items():
         assert 0 < row["seconds"]["lowest"] <= row["seconds"]["median"] <= row["seconds"]["highest"], name
         assert ("to_torch" in row) == (name in ("foreach", "fused"))

@@ -10,7 +10,7 @@ import textwrap
 
 import pytest
 import torch
-from test_contract import CHANNELS_LAST, ROUNDING, ROWS, clones, has, parameters, path, take, tensors
+from test_contract import CHANNELS_LAST, ROUNDING, ROWS, clones, exchanged, has, parameters, path, take, tensors
 from torch.nn import Parameter
 
 from padam import AdaBound, AMSGrad, Padam, PartialAdagrad, Yogi, compiled
@@ -92,34 +92,9 @@ def test_what_is_no_number_stays_none(cls):
 
 def test_forms_exchange_their_states():
     """A run goes on in another form as it would have in its own."""
-    params = parameters("cpu", torch.float64)
-    whole = Padam(params, fused=True)
-    gradients = path(params, steps=6)
-    for gradient in gradients[:3]:
-        take(whole, gradient)
-    others = [Padam(clones(params), **form) for form in ({"foreach": False}, {"foreach": True}, {"fused": True})]
-    for other in others:
-        other.load_state_dict(copy.deepcopy(whole.state_dict()))
-    for gradient in gradients[3:]:
-        for optimizer in (whole, *others):
-            take(optimizer, gradient)
+    whole, others = exchanged(parameters("cpu", torch.float64))
     for other in others:
         torch.testing.assert_close(tensors(other), tensors(whole), rtol=1e-10, atol=1e-12)
-
-
-def test_a_scaled_loss_makes_the_same_step():
-    """GradScaler unscales first and leaves out a step whose gradient is infinite."""
-    plain, scaled = (Parameter(torch.ones(3)) for _ in range(2))
-    one, other = (Padam([x], fused=True) for x in (plain, scaled))
-    scaler = torch.amp.GradScaler(device="cpu", init_scale=2.0**10)
-    for factor in (1.0, math.inf, 3.0):
-        if factor < math.inf:
-            take(one, [2 * factor * plain.detach()])
-        other.zero_grad()
-        scaler.scale(factor * scaled.square().sum()).backward()
-        scaler.step(other)
-        scaler.update()
-        torch.testing.assert_close(tensors(other), tensors(one), rtol=0, atol=0)
 
 
 def test_every_thread_flushes_denormal_numbers_if_the_caller_does(threads):

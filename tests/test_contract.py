@@ -149,6 +149,20 @@ def tensors(optimizer):
     return [real(t) for param, state in zip(params, states, strict=True) for t in (param, *(v for _, v in state))]
 
 
+def exchanged(params):
+    """A fused Padam over some steps, and one of each form that took over after half of them: all should be alike."""
+    whole, gradients = Padam(params, fused=True), path(params, steps=6)
+    for gradient in gradients[:3]:
+        take(whole, gradient)
+    others = [Padam(clones(params), **form) for form in ({"foreach": False}, {"foreach": True}, {"fused": True})]
+    for other in others:
+        other.load_state_dict(copy.deepcopy(whole.state_dict()))
+    for gradient in gradients[3:]:
+        for optimizer in (whole, *others):
+            take(optimizer, gradient)
+    return whole, others
+
+
 def trained(optim_info, options, device, *dtypes):
     params = parameters(device, *dtypes)
     optimizer = optim_info.optim_cls(params, **copy.deepcopy(options))
@@ -315,9 +329,10 @@ class TestStep(Contract):
     @optims(INFOS)
     def test_grad_scaler(self, device, dtype, optim_info):
         """A scaled loss makes the step of the unscaled one, and none where the gradient is infinite."""
-        for foreach in (False, True):
+        fused = [{"fused": True}] if optim_info.optim_cls.rule in compiled.RULES and device == "cpu" else []
+        for form in ({"foreach": False}, {"foreach": True}, *fused):
             plain, scaled = (Parameter(torch.ones(3, device=device, dtype=dtype)) for _ in range(2))
-            one, other = (optim_info.optim_cls([x], foreach=foreach) for x in (plain, scaled))
+            one, other = (optim_info.optim_cls([x], **form) for x in (plain, scaled))
             scaler = torch.amp.GradScaler(device=torch.device(device).type, init_scale=2.0**10)
             for factor in (1.0, math.inf, 3.0):
                 if factor < math.inf:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_contract import CHANNELS_LAST, ROUNDING, ROWS, clones, has, parameters, path, take, tensors
+from test_contract import CHANNELS_LAST, ROUNDING, ROWS, clones, exchanged, has, parameters, path, take, tensors
 from torch.nn import Parameter
 
 from padam import AdaBound, AMSGrad, Padam, PartialAdagrad, Yogi, forms, fused
@@ -167,17 +167,7 @@ def test_it_compiles_for_gpus_without_one(capability):
 
 @runs_the_kernel
 def test_forms_exchange_their_states():
-    params = parameters(DEVICE, torch.float32)
-    whole = Padam(params, fused=True)
-    gradients = path(params, steps=6)
-    for gradient in gradients[:3]:
-        take(whole, gradient)
-    others = [Padam(clones(params), **form) for form in ({"foreach": False}, {"foreach": True}, {"fused": True})]
-    for other in others:
-        other.load_state_dict(copy.deepcopy(whole.state_dict()))
-    for gradient in gradients[3:]:
-        for optimizer in (whole, *others):
-            take(optimizer, gradient)
+    whole, others = exchanged(parameters(DEVICE, torch.float32))
     for other in others:
         for ours, theirs in zip(tensors(other), tensors(whole), strict=True):
             torch.testing.assert_close(ours, theirs, **TOLERANCE[ours.dtype], check_device=False)

@@ -4,13 +4,11 @@ A step of Padam reads five float32 numbers a parameter (x, g, m, v, v_hat) and w
 operations. So memory is the limit, and the time of copying as many bytes says how near a form comes to it.
 """
 
-import time
-
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from padam import models, optim
-from padam.bench.fair import provenance, spread
+from padam.bench.fair import in_turn, provenance, spread
 from padam.forms import kernel
 
 BYTES = 36  # a parameter, if each number is read once and written once
@@ -44,7 +42,7 @@ def _parameters(sizes, device):
 
 
 def _copy(count, device):
-    """(a function that copies as many bytes as a step of `count` parameters moves, in pieces of at most 2 GB)."""
+    """A function that copies as many bytes as a step of `count` parameters moves, in pieces of at most 2 GB."""
     floats = count * BYTES // 8  # a copy reads four bytes and writes four
     pieces = -(-floats // 2**29)
     source = torch.ones(floats // pieces, device=device)
@@ -164,10 +162,9 @@ def _timed(sizes, device, rounds, say):
         optimizer.step()  # makes the state, compiles
         sides[name], moved[name] = optimizer.step, traffic(optimizer)
     repeats = {name: _repeats(side, device) for name, side in sides.items()}
-    seconds = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name, side in sides.items():
-            seconds[name].append(_time(side, repeats[name], device))
+    often = {name: _repeated(side, repeats[name], device) for name, side in sides.items()}
+    taken = in_turn(often, rounds, lambda line: None)
+    seconds = {name: [value / repeats[name] for value in values] for name, values in taken.items()}
     rows = {
         name: {"seconds": spread(taken, 8), "bytes": round(moved[name], 1), "of_copy": _ratio(seconds["copy"], taken)}
         for name, taken in seconds.items()
@@ -186,35 +183,26 @@ def _ratio(above, below):
 
 def _repeats(side, device):
     """How often a side is repeated so that a round of it takes long enough to be timed."""
-    return max(1, round(_LEAST / min(_time(side, 1, device) for _ in range(3))))
+    once = in_turn({"side": _repeated(side, 1, device)}, 3, lambda line: None)["side"]
+    return max(1, round(_LEAST / min(once)))
 
 
-def _time(side, repeats, device):
-    """Seconds of one call, the mean of several."""
-    _wait(device)
-    begun = time.perf_counter()
-    for _ in range(repeats):
-        side()
-    _wait(device)
-    return (time.perf_counter() - begun) / repeats
+def _repeated(side, times, device):
+    """A function that calls a side several times and waits until the device is done."""
 
+    def _run():
+        for _ in range(times):
+            side()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
 
-def _wait(device):
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    return _run
 
 
 def tables(record):
     """{network, its number of parameters: rows of text, a title first}: a row for each form, times in milliseconds."""
-    title = [
-        "form",
-        "ms",
-        "lowest to highest",
-        "ns a parameter",
-        "bytes a parameter",
-        "of a copy's speed",
-        "times torch's",
-    ]
+    title = ["form", "ms", "lowest to highest", "ns a parameter", "bytes a parameter", "of a copy's speed"]
+    title += ["times torch's"]
     return {
         f"{network}, {found['parameters']:,} parameters": [
             title, *(_row(name, row, found["parameters"]) for name, row in found["forms"].items())

@@ -14,7 +14,7 @@
 #define PADAM 1
 #define YOGI 2
 #define ADABOUND 3
-#define CHUNK 131072 /* elements that a thread takes at a time */
+#define CHUNK 32768 /* elements that a thread takes at a time */
 
 #if defined(__SSE__) || defined(__x86_64__)
 #include <xmmintrin.h>
@@ -92,8 +92,9 @@ static void chunk(REAL *restrict x, const REAL *restrict grad, REAL *restrict m,
 
 /* Take chunks of the tensors, one after the other, until there are none left; several threads may share `next`.
 
-   table: six rows of `tensors` numbers: where x, g, m, v and v_hat (or 0) begin, and how many elements they have. */
-void step(const int64_t *table, const numbers *h, int64_t tensors, int64_t *next, uint32_t how, double beta1,
+   table: six rows of `tensors` numbers: where x, g, m, v and v_hat (or 0) begin, and how many elements they have;
+   h: `numbers` that all tensors share, or a row for each (`own`). */
+void step(const int64_t *table, const numbers *h, int64_t own, int64_t tensors, int64_t *next, uint32_t how, double beta1,
           double beta2, double exponent, double sign, double l2) {
     const uint32_t before = MODE();
     int64_t mine = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED), here = 0;
@@ -108,7 +109,7 @@ void step(const int64_t *table, const numbers *h, int64_t tensors, int64_t *next
                 if (at[k]) at[k] += begin;
             }
             const int64_t size = count - begin < CHUNK ? count - begin : CHUNK;
-            chunk(at[0], at[1], at[2], at[3], at[4], size, beta1, beta2, exponent, sign, l2, h + t);
+            chunk(at[0], at[1], at[2], at[3], at[4], size, beta1, beta2, exponent, sign, l2, own ? h + t : h);
             mine = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED);
         }
     }

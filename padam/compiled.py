@@ -28,7 +28,7 @@ RULES = {"padam": "PADAM", "amsgrad": "PADAM", "yogi": "YOGI", "adabound": "ADAB
 REALS = {torch.float32: "float", torch.float64: "double", torch.complex64: "float", torch.complex128: "double"}
 ON_DEVICE = False  # step counts are on the CPU anyway
 _FLAGS = ("-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
-_THREADED = 2**17  # elements from which on it pays to wake other threads
+_THREADED = 2**19  # elements from which on it pays to wake other threads
 _lock = threading.Lock()
 
 
@@ -69,14 +69,13 @@ def step(rule, x, g, slots, settings, group):
     table = array("q", [at for tensors in lists for at in map(torch.Tensor.data_ptr, tensors)])
     table.extend([0] * len(x) * (5 - len(lists)) + sizes)  # Yogi and AdaBound have no v_hat
     decoupled = group["weight_decay"] if group["decay"] == "decoupled" else 0.0
-    rows = {id(one): one for one in settings}  # most often one, which all share
-    rows = {key: list(map(float, memory.numbers(*one, decoupled, group))) for key, one in rows.items()}
-    numbers = array("d", [number for one in settings for number in rows[id(one)]])
+    rows = settings[:1] if len(set(map(id, settings))) == 1 else settings  # most often all share one
+    numbers = array("d", [float(number) for one in rows for number in memory.numbers(*one, decoupled, group)])
     p, left = group.get("p", 0.5), array("q", [0])
     library = prepare(rule, x[0].dtype, p)
     begin_table, begin_numbers, begin_left = (held.buffer_info()[0] for held in (table, numbers, left))
     arguments = (
-        begin_table, begin_numbers, len(x), begin_left, library.mode(), *group["betas"], 2 * p,
+        begin_table, begin_numbers, len(rows) > 1, len(x), begin_left, library.mode(), *group["betas"], 2 * p,
         -1.0 if group["maximize"] else 1.0, group["weight_decay"] - decoupled,
     )  # fmt: skip
     helpers = torch.get_num_threads() - 1 if sum(sizes) >= _THREADED else 0
@@ -85,7 +84,8 @@ def step(rule, x, g, slots, settings, group):
         waiting.extend(_pool(helpers).submit(library.step, *arguments) for _ in range(helpers))
         library.step(*arguments)
     finally:  # also after Ctrl-C: the helpers read `table`, `numbers`, `left` and the tensors
-        wait(waiting)
+        if waiting:
+            wait(waiting)
     for tensor, copy in back:
         tensor.copy_(copy)
 
@@ -142,7 +142,7 @@ def _compiled(rule, real, roots):
     library.mode.restype = ctypes.c_uint32
     library.step.restype = None
     library.step.argtypes = [
-        *[ctypes.c_void_p] * 2, ctypes.c_int64, ctypes.c_void_p, ctypes.c_uint32, *[ctypes.c_double] * 5,
+        *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 2, ctypes.c_void_p, ctypes.c_uint32, *[ctypes.c_double] * 5,
     ]  # fmt: skip
     taken = time.perf_counter() - begun
     logging.getLogger("padam").info("compiled the fused step of %s for %s in %.1f s", rule.lower(), real, taken)

@@ -5,6 +5,7 @@ Each is called as form(rule, group, x, g, slots, settings): x and g are lists of
 place. Numbers of 16 bits are stepped in float32, in which their states are, and rounded once.
 """
 
+from functools import lru_cache
 from types import SimpleNamespace
 
 import torch
@@ -16,6 +17,7 @@ from padam import memory
 from padam.catalog import CATALOG
 
 SHORT = (torch.bfloat16, torch.float16)
+_DTYPE, _DEVICE = torch.Tensor.dtype.__get__, torch.Tensor.device.__get__
 _TORCH_TO_OURS = {"rho": "beta2", "alpha": "beta2"}
 
 
@@ -91,6 +93,7 @@ def _block(rule, group, ours, slots, lists, settings):
     getattr(foreach_rules, rule)(x, g, s, SimpleNamespace(**(ours | h)))
 
 
+@lru_cache
 def kernel(device):
     """The module whose `step` is the fused one on a device: in C for a CPU, in Triton for CUDA, else None."""
     if device.type == "cpu":
@@ -133,21 +136,27 @@ def _check_beside(rule, kind, x, g, states):
         _refuse(rule, f"it takes plain tensors, and some of these are {', '.join(sorted(map(str, others)))}")
     sizes, wide = list(map(torch.Tensor.numel, x)), torch.float32 if kind[1] in SHORT else kind[1]
     for what, tensors, dtype in (("gradients", g, kind[1]), *(("states", tensors, wide) for tensors in states)):
-        alike = {(tensor.device, tensor.dtype) for tensor in tensors} <= {(kind[0], dtype)}
+        alike = set(map(_DTYPE, tensors)) == {dtype} and set(map(_DEVICE, tensors)) == {kind[0]}
         if not alike or list(map(torch.Tensor.numel, tensors)) != sizes:
             _refuse(rule, f"their {what} are not of their size, dtype and device; was the model moved, or the state "
                     f"dict of another one loaded? Then make a new optimizer")  # fmt: skip
 
 
+_ready = set()  # (rule, (device, dtype), p) whose fused step has been asked for and is there
+
+
 def fused(rule, group, x, g, slots, settings, **scaler):
     """Every number read once and written once, by the device's kernel; `scaler` as `padam.fused.step` takes it."""
-    parts = list(_parts(x, g, *slots.values()))
-    check_fused(rule, [kind for kind, *_ in parts])  # again, for a model may have been moved
+    parts, p = list(_parts(x, g, *slots.values())), group.get("p", 0.5)
     for kind, tensors, (gradients, *states), _ in parts:  # what can fail comes before the first part moves
+        if (rule, kind, p) not in _ready:
+            check_fused(rule, [kind])  # again, for a model may have been moved
+            kernel(kind[0]).prepare(rule, kind[1], p)
+            _ready.add((rule, kind, p))
         _check_beside(rule, kind, tensors, gradients, states)
-        kernel(kind[0]).prepare(rule, kind[1], group.get("p", 0.5))
     for (device, _), tensors, (gradients, *states), where in parts:
-        gradients, chosen = [gradient.resolve_neg() for gradient in gradients], [settings[i] for i in where]
+        if any(map(torch.is_neg, gradients)):  # imaginary parts of what was conjugated
+            gradients = [gradient.resolve_neg() for gradient in gradients]
+        chosen = [settings[i] for i in where]
         kernel(device).step(rule, tensors, gradients, dict(zip(slots, states, strict=True)), chosen, group, **scaler)
-        for tensor in tensors:
-            torch.autograd.graph.increment_version(tensor)  # so that a graph from before the step is noticed
+        torch.autograd.graph.increment_version(tensors)  # so that a graph from before the step is noticed

@@ -16,8 +16,6 @@ _FOREIGN = ("amsgrad", "differentiable", "decoupled_weight_decay")
 _capture_check = (
     getattr(Optimizer, "_accelerator_graph_capture_health_check", None) or Optimizer._cuda_graph_capture_health_check
 )
-# Added to step counts on the CPU, where a Python number would be made a tensor for each of them.
-_ONE = torch.ones((), device="cpu")
 
 
 def _one_minus_power(beta, t):
@@ -99,28 +97,32 @@ class Family(Optimizer):
 
     def _gather(self, group):
         """The group's tensors that have a gradient: (x, g, slots, steps), complex ones seen as pairs of reals."""
-        x = [param for param in group["params"] if param.grad is not None]
-        g = [param.grad for param in x]
+        grads = [param.grad for param in group["params"]]
+        x = [param for param, grad in zip(group["params"], grads, strict=True) if grad is not None]
+        g = [grad for grad in grads if grad is not None]
         if any(grad.is_sparse for grad in g):
             raise RuntimeError(
                 f"{type(self).__name__} does not support sparse gradients: its state is dense. Build the layer "
                 f"with sparse=False (as in nn.Embedding), or use torch.optim.SparseAdam for it."
             )
         kinds, states = self._slots(group), [self.state[param] for param in x]
-        needed = {"step", *(key for key, _ in kinds.values())}
-        for param, state in zip(x, states, strict=True):
-            if not needed <= state.keys():
-                self._begin(param, state, kinds, forms.counts_on_device(group, param))
-        slots = {name: [state[key] for state in states] for name, (key, _) in kinds.items()}
-        if any(param.is_complex() for param in x):
+        try:
+            steps = [state["step"] for state in states]
+            slots = {name: [state[key] for state in states] for name, (key, _) in kinds.items()}
+        except KeyError:  # a first step, or an option was changed to one that needs another slot
+            for param, state in zip(x, states, strict=True):
+                self._begin(param, state, kinds, group)
+            return self._gather(group)
+        if any(map(torch.Tensor.is_complex, x)):
             x, slots = forms.reals(x), {name: forms.reals(tensors) for name, tensors in slots.items()}
             g = forms.reals([grad.resolve_conj() for grad in g])
-        return x, g, slots, [state["step"] for state in states]
+        return x, g, slots, steps
 
-    def _begin(self, param, state, kinds, on_device):
-        """Give a parameter's state what it lacks: all of it at its first step, new slots when options have changed."""
-        if not state:
-            state["step"] = torch.zeros((), dtype=torch.float32, device=param.device if on_device else "cpu")
+    def _begin(self, param, state, kinds, group):
+        """Give a parameter's state what it lacks."""
+        if "step" not in state:
+            device = param.device if forms.counts_on_device(group, param) else "cpu"
+            state["step"] = torch.zeros((), dtype=torch.float32, device=device)
         for key, start in kinds.values():
             if key not in state:
                 dtype = torch.float32 if param.dtype in forms.SHORT else param.dtype
@@ -183,16 +185,18 @@ class Family(Optimizer):
             settings = self._all_settings(group, steps)
             form = forms.fused if group["fused"] else forms.loop if group["foreach"] is False else forms.foreach
             form(self.rule, group, x, g, slots, settings, **({} if found is None else {"scaler": (scale, found)}))
-            self._count(steps, found)  # a step that fails does not count
+            self._count(steps, settings, found)  # a step that fails does not count
         return loss
 
-    def _count(self, steps, found):
+    def _count(self, steps, settings, found):
         """Add one to the step counts; nothing where a gradient was infinite (`found` is GradScaler's, or None)."""
+        shared = settings[0]
+        if found is None and isinstance(shared[1]["t"], float) and all(own is shared for own in settings):
+            # They are all on the CPU and the same: copying is several times faster there than adding.
+            torch._foreach_copy_(steps, [torch.tensor(shared[1]["t"], device="cpu")] * len(steps))
+            return
         for device in {step.device for step in steps}:
-            if found is not None:
-                one = (found == 0).float().reshape(()).to(device, non_blocking=True)
-            else:
-                one = _ONE if device.type == "cpu" else 1
+            one = 1.0 if found is None else (found == 0).float().reshape(()).to(device, non_blocking=True)
             torch._foreach_add_([step for step in steps if step.device == device], one)
 
     def load_state_dict(self, state_dict):

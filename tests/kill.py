@@ -12,12 +12,12 @@ import json
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import torch
+import warm
 
 from padam import recipes, records
 from padam.training import checkpoint
@@ -47,8 +47,7 @@ training.train(recipes.get(sys.argv[1], "quick"), 0, sys.argv[2], device="cpu", 
 
 def start(id, out, slow=True):
     """A process that trains a quick recipe; returns when it is about to begin."""
-    command = [sys.executable, "-c", _VICTIM, id, str(out), "slow" if slow else "fast"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = warm.Process("-c", _VICTIM, id, out, "slow" if slow else "fast")
     process.stdout.readline()
     return process
 

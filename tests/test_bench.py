@@ -1,12 +1,11 @@
 """The benchmark of an epoch: both sides do the same work, and what is kept says what was compared."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 from torch.nn.functional import cross_entropy
 
 from padam import bench, data, models, optim, recipes
@@ -48,8 +47,7 @@ def test_the_plain_loop_trains(few):
 def test_both_sides_take_turns_and_the_record_says_what_was_compared(tmp_path):
     """In a process of its own: the plain loop's workers are forked, which a process that has loaded JAX forbids."""
     command = "bench train cifar10/resnet18/padam --profile quick --rounds 2 --examples 200 --workers 1 --threads 1"
-    words = [sys.executable, "-m", "padam", *command.split(), "--device", "cpu", "--out", tmp_path]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    done = warm.run("-m", "padam", *command.split(), "--device", "cpu", "--out", tmp_path, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.iterdir()
     record = json.loads(path.read_text())
@@ -72,9 +70,7 @@ def test_text_has_no_pictures_to_transform():
 
 def test_every_form_of_a_step_takes_its_turn_and_the_record_says_what_it_moved(tmp_path):
     command = "bench step --network small --rounds 3 --threads 1 --device cpu --out"
-    done = subprocess.run(
-        [sys.executable, "-m", "padam", *command.split(), tmp_path], cwd=ROOT, capture_output=True, text=True
-    )
+    done = warm.run("-m", "padam", *command.split(), tmp_path, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.iterdir()
     (record,) = bench.load("step", tmp_path)

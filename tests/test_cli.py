@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import warm
 from typer.testing import CliRunner
 
 from padam import cli, options, recipes, records, reproduce, studies
@@ -114,10 +115,7 @@ class _Process:
     """`python -m padam ...` with pipes for a terminal; `stderr` is read as it comes."""
 
     def __init__(self, *words):
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "padam", *map(str, words)], cwd=ROOT, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+        self._process = warm.Process("-m", "padam", *words, cwd=ROOT, start_new_session=True)
         self.pid, self.send, self.said, self._lines = self._process.pid, self._process.send_signal, [], queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 

@@ -5,11 +5,11 @@ import logging
 import math
 import os
 import subprocess
-import sys
 import textwrap
 
 import pytest
 import torch
+import warm
 from test_contract import CHANNELS_LAST, ROUNDING, ROWS, clones, exchanged, has, parameters, path, take, tensors
 from torch.nn import Parameter
 
@@ -114,7 +114,7 @@ def test_every_thread_flushes_denormal_numbers_if_the_caller_does(threads):
         print(*[optimizer.state[weight]["exp_avg_sq"][place].item() > 0 for place in (0, 500_000, -1)])
         print(compiled.prepare("padam", torch.float32, 1 / 8).mode())
     """
-    run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    run = warm.run("-c", textwrap.dedent(code))
     assert run.stdout.split() == ["0.0"] * 3 + ["True"] * 3 + ["0"]
 
 
@@ -230,9 +230,7 @@ def test_a_forked_process_has_helpers_of_its_own():
         optimizer.step()
         os._exit(0) if child == 0 else print(os.waitpid(child, 0)[1])
     """
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120
-    )
+    run = warm.run("-W", "ignore", "-c", textwrap.dedent(code), timeout=120)
     assert run.stdout.split() == ["0"], run.stderr
 
 

@@ -10,7 +10,6 @@ import inspect
 import io
 import math
 import pickle
-import subprocess
 import sys
 import tempfile
 import textwrap
@@ -20,6 +19,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
+import warm
 from torch.nn import Parameter
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 from torch.testing._internal import common_optimizers
@@ -557,8 +557,7 @@ class TestSurroundings(TestCase):
                 plain.step()
             print(torch.equal(weight, twin), weight[0].item() < 1)
         """
-        command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)]
-        run = subprocess.run(command, capture_output=True, text=True)
+        run = warm.run("-W", "ignore", "-c", textwrap.dedent(code))
         self.assertEqual(run.stdout.split(), ["True", "True"], run.stderr[-3000:])
 
 
@@ -647,7 +646,7 @@ class TestDistributed(TestCase):
             Path(folder, "share_of_the_batch.py").write_text(inspect.getsource(train_on_a_share), encoding="utf-8")
             with mock.patch.object(sys, "path", [folder, *sys.path]):
                 worker = importlib.import_module("share_of_the_batch").train_on_a_share
-                torch.multiprocessing.spawn(worker, args=(2, folder), nprocs=2)
+                torch.multiprocessing.start_processes(worker, (2, folder), nprocs=2, start_method=warm.METHOD)
             train_on_a_share(0, 1, folder)
             first, second, alone = (torch.load(f"{folder}/{name}.pt") for name in ("0_of_2", "1_of_2", "0_of_1"))
         self.assertEqual(first, second, **EXACT)

@@ -23,6 +23,7 @@ import numpy as np
 import pooch
 import pytest
 import torch
+import warm
 from conftest import serving
 
 from padam import data
@@ -412,8 +413,8 @@ runpy.run_path(sys.argv.pop(1), run_name="__main__")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_a_run_that_is_really_killed_can_be_repeated(server, number):
     server.stall = True
-    command = [sys.executable, "-c", SCRIPT, repr((cifar._SETS, cifar._ARCHIVES)), ROOT / "data_scripts" / "cifar.py"]
-    with subprocess.Popen([*command, "cifar10"], stderr=subprocess.PIPE, text=True) as run:
+    tables, script = repr((cifar._SETS, cifar._ARCHIVES)), ROOT / "data_scripts" / "cifar.py"
+    with warm.Process("-c", SCRIPT, tables, script, "cifar10") as run:
         assert server.stalled.wait(60)
         run.send_signal(number)
         error = run.communicate(timeout=60)[1]
@@ -465,7 +466,7 @@ except fetch.FetchError as error:
 def test_a_disk_that_really_refuses_to_be_written_is_one_message(official, shape):
     shutil.unpack_archive(official / "cifar-10-python.tar.gz", "unpacked", filter="data")
     tables = repr((cifar._SETS, cifar._ARCHIVES))
-    run = subprocess.run([sys.executable, "-c", LIMITED, tables, shape], capture_output=True, text=True, cwd=Path.cwd())
+    run = warm.run("-c", LIMITED, tables, shape)
     assert run.returncode == 1
     assert f"could not be put into {Path('data').absolute()}: [Errno {errno.EFBIG}]" in run.stderr
     assert "Traceback" not in run.stderr

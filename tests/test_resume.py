@@ -6,13 +6,12 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import textwrap
 
 import kill
 import pytest
 import torch
+import warm
 
 from padam import data, lock, models, optim, recipes, records, training
 from padam.training import checkpoint, engine, provenance, run, stopping
@@ -310,8 +309,7 @@ def test_a_real_limit_on_the_size_of_files_leaves_nothing_half_written(tmp_path)
         except OSError as error:
             print("said:", error)
     """
-    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = warm.run("-c", textwrap.dedent(code), tmp_path)
     assert "cannot be written (File too large)" in done.stdout
     assert [epoch for epoch, _ in checkpoint.found(tmp_path)] == [1]
     assert len(list(tmp_path.iterdir())) == 1

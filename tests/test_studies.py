@@ -4,19 +4,25 @@ import contextlib
 import dataclasses
 import json
 import math
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
+import warm
 
 from padam import data as datasets
 from padam import models, optim, recipes, records, studies
 from padam.studies import miniature, moments, rates, text_decay, text_dial, text_rates, tolerance, treebank
 from padam.studies.study import columns, halved, movement, trained, weights
 from padam.training import Stopped
+
+
+@pytest.fixture(autouse=True)
+def _warm(monkeypatch):
+    """Where this process conducts a study itself, its processes need not import torch again."""
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method: warm.CONTEXT)
 
 
 def _square(setting, data, folder):
@@ -174,8 +180,8 @@ def _signalled(number, tmp_path, group):
 
     The words end where the last process that could speak has ended, so a worker left behind is seen: the wait fails.
     """
-    command = [sys.executable, "-m", "padam", "study", "tolerance", "--out", str(tmp_path)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    words = ("-m", "padam", "study", "tolerance", "--out", tmp_path)
+    with warm.Process(*words, start_new_session=True) as process:
         for line in process.stderr:
             if "to go" in line:
                 (os.killpg if group else os.kill)(process.pid, number)

@@ -1,5 +1,6 @@
 """Several processes that train one network: together they do what one does, end together, and lose nothing."""
 
+import gc
 import json
 import math
 import multiprocessing
@@ -42,10 +43,12 @@ def together(work, count=2):
 
     They are forked, so that nothing is imported anew, and `work` may be any function.
     """
+    gc.collect()
     store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     context, pipes = multiprocessing.get_context("fork"), []
 
     def child(rank, pipe):
+        gc.freeze()  # what other tests left behind, native libraries' objects among it, is the parent's to end
         env = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": count}
         env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": store.port, "TORCHELASTIC_USE_AGENT_STORE": "True"}
         os.environ.update({key: str(value) for key, value in env.items()}, TORCHELASTIC_RUN_ID="test")

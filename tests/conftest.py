@@ -33,6 +33,13 @@ def gradients():
     return _gradients
 
 
+def pytest_collection_modifyitems(items):
+    """Tests that fork are run by a test of their file, in a process of its own."""
+    for item in items:
+        if item.get_closest_marker("forks") and os.environ.get("PADAM_FORKS") != "1":
+            item.add_marker(pytest.mark.skip(reason="forks: run by another test, in a process of its own"))
+
+
 @pytest.fixture
 def power_cut(monkeypatch):
     """A function (call, epoch): call it, and die as soon as the checkpoint of that epoch is written."""

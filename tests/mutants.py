@@ -334,7 +334,6 @@ def run(mutant, folder):
         raise ValueError(f"{mutant.name}: its text occurs {text.count(mutant.old)} times in {mutant.file}, not once")
     target.write_text(text.replace(mutant.old, mutant.new))
     env = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-    env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # no test needs one, and loading them takes a second
     modules = "padam.reference, padam.schedules" + ("" if mutant.fast else ", padam.optim, padam.training, padam.plots")
     check = f"import {modules}; assert padam.__file__.startswith({str(folder)!r})"
     imported = warm.run("-c", check, env=env, cwd=folder)
@@ -342,8 +341,7 @@ def run(mutant, folder):
         raise ValueError(f"{mutant.name}: the mutated package does not import: {imported.stderr[-300:]}")
     begun = time.perf_counter()
     for tests in mutant.tests:  # one file after the other, for the first often is enough
-        options = ("-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider")
-        tested = warm.run("-m", "pytest", *options, tests, env=env, cwd=folder)
+        tested = warm.suite(tests, "--no-header", "--tb=no", env=env, cwd=folder)
         failed = [line.split(" ")[1] for line in tested.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
         if tested.returncode not in (0, 1) or (tested.returncode == 1 and not failed):
             raise ValueError(f"{mutant.name}: the tests did not run: {tested.stdout[-500:]}{tested.stderr[-500:]}")

@@ -1,6 +1,5 @@
 """Several processes that train one network: together they do what one does, end together, and lose nothing."""
 
-import gc
 import json
 import math
 import multiprocessing
@@ -17,6 +16,7 @@ from types import SimpleNamespace
 import jsonschema
 import pytest
 import torch
+import warm
 from typer.testing import CliRunner
 
 from padam import cli, data, models, optim, recipes, records, training
@@ -43,12 +43,10 @@ def together(work, count=2):
 
     They are forked, so that nothing is imported anew, and `work` may be any function.
     """
-    gc.collect()
     store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     context, pipes = multiprocessing.get_context("fork"), []
 
     def child(rank, pipe):
-        gc.freeze()  # what other tests left behind, native libraries' objects among it, is the parent's to end
         env = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": count}
         env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": store.port, "TORCHELASTIC_USE_AGENT_STORE": "True"}
         os.environ.update({key: str(value) for key, value in env.items()}, TORCHELASTIC_RUN_ID="test")
@@ -78,6 +76,13 @@ def together(work, count=2):
     return found
 
 
+def test_what_forks_in_a_process_that_has_done_nothing_else():
+    """All tests below that are marked so: what JAX and LLVM leave behind in this process would not survive a fork."""
+    run = warm.suite(__file__, "-m", "forks", env={"PADAM_FORKS": "1"})
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert "11 passed" in run.stdout
+
+
 def _untimed(row):
     return {key: value for key, value in row.items() if key != "seconds"}
 
@@ -100,6 +105,7 @@ def _close(rows, others):
         assert all(math.isclose(row[key], other[key], rel_tol=2e-5) for key in row), (row, other)
 
 
+@pytest.mark.forks
 @pytest.mark.parametrize("augmented", [False, True])
 def test_two_processes_train_as_one(few, augmented):
     """Whole and uneven batches, the same crops; sums of all processes in the history."""
@@ -115,6 +121,7 @@ def test_two_processes_train_as_one(few, augmented):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=2e-6)
 
 
+@pytest.mark.forks
 def test_three_processes_may_share_unevenly(few):
     pictures = few._replace(train=tuple(part[:80] for part in few.train))
     alone, shared = _trained(pictures, epochs=1), together(lambda: _trained(pictures, epochs=1), 3)
@@ -122,6 +129,7 @@ def test_three_processes_may_share_unevenly(few):
     _close(shared[0][0], alone[0])
 
 
+@pytest.mark.forks
 def test_batch_norm_is_per_process_and_the_averages_are_those_of_process_0(few):
     first, second = together(lambda: _trained(few, "convnet-bn-w8", batch_size=1000))
     assert first[0] == second[0]
@@ -187,6 +195,7 @@ def test_what_cannot_be_shared_is_refused(few):
         trainer(few._replace(test=tuple(part[:2] for part in few.test)), count=3)
 
 
+@pytest.mark.forks
 def test_what_process_0_does_for_all(tmp_path):
     """It alone calls, the others hear the result or the error; in turn, it is done before they call."""
 
@@ -252,6 +261,7 @@ def _same(one, other):
     return all(torch.equal(one[key], other[key]) for key in one) and one.keys() == other.keys()
 
 
+@pytest.mark.forks
 def test_one_record_that_agrees_with_a_single_processs(quick, tmp_path, monkeypatch):
     written, write = [], checkpoint.write
     monkeypatch.setattr(
@@ -275,6 +285,7 @@ def test_one_record_that_agrees_with_a_single_processs(quick, tmp_path, monkeypa
     assert together(lambda: quick(tmp_path / "two")) == [record, record]
 
 
+@pytest.mark.forks
 @pytest.mark.parametrize("why", ["budget", "signal"])
 def test_all_stop_after_the_same_epoch_and_go_on_bit_for_bit(quick, tmp_path, monkeypatch, why):
     """Process 0 decides: the others have no budget left from the first epoch on, and no signal."""
@@ -303,6 +314,7 @@ def test_all_stop_after_the_same_epoch_and_go_on_bit_for_bit(quick, tmp_path, mo
     assert _same(_weights(tmp_path / "cut"), _weights(tmp_path / "whole"))
 
 
+@pytest.mark.forks
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_process_ends_the_other_and_the_checkpoint_is_whole(quick, tmp_path, monkeypatch, victim):
     update = engine.Trainer.update
@@ -322,6 +334,7 @@ def test_a_killed_process_ends_the_other_and_the_checkpoint_is_whole(quick, tmp_
     assert together(lambda: quick(tmp_path))[0]["epochs_run"] == 4
 
 
+@pytest.mark.forks
 def test_an_error_of_process_0_is_everybodys_and_leaves_nothing(quick, tmp_path, monkeypatch):
     def missing(name, root=None):
         raise FileNotFoundError("no data here")
@@ -358,11 +371,11 @@ cli.main()
 
 def test_torchrun_ends_with_an_error_after_a_kill_and_the_same_command_finishes(tmp_path):
     (tmp_path / "padam_few.py").write_text(textwrap.dedent(_SCRIPT))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += [str(tmp_path / "padam_few.py"), "train", ID, "--profile", "quick", "--out", str(tmp_path / "out")]
     command += ["--device", "cpu", "--threads", "1"]
     env = os.environ | {"PADAM_PROGRESS": "1", "OMP_NUM_THREADS": "1"}
-    end = subprocess.run(command, env=env | {"KILL": "1"}, capture_output=True, text=True, timeout=300)
+    end = warm.run(*command, env=env | {"KILL": "1"}, timeout=300)
     assert end.returncode == 1
     assert end.stderr.count("another of the 2 processes has ended") == 1
     assert end.stderr.count("epoch 1 of 4") == 1
@@ -370,7 +383,7 @@ def test_torchrun_ends_with_an_error_after_a_kill_and_the_same_command_finishes(
     folder = _path(tmp_path / "out").with_suffix("")
     assert [epoch for epoch, _ in checkpoint.found(folder)] == [2, 1]
     assert checkpoint.load(folder)["processes"] == 2
-    end = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    end = warm.run(*command, env=env, timeout=300)
     assert end.returncode == 0, end.stderr
     assert end.stdout.count("seed 0: finished: train loss") == 1
     assert (end.stderr.count("epoch 2 of 4"), end.stderr.count("epoch 3 of 4")) == (0, 1)

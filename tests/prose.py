@@ -39,6 +39,14 @@ PROSE = {
     r"\sqrt{t}": "t**0.5",
     r"t^{p - 1/2}": "t ** (p - 0.5)",
     r"\log(1000) \approx 6.9": "log(1000)",
+    # From formula to fused kernel
+    r"(5 + 4) \cdot 4 = 36": "(5 + 4) * 4",
+    r"54 / 36 = 1.5": "54 / 36",
+    r"(\sqrt{\hat{v}_t} + \epsilon)^{1/4}": "(hatv_t**0.5 + epsilon) ** (1 / 4)",
+    r"1 + 1/2 + 1/4": "1 + 1 / 2 + 1 / 4",
+    r"2 + 2 + 3 \cdot 4": "2 + 2 + 3 * 4",
+    r"2 + 3 \cdot 4": "2 + 3 * 4",
+    r"3 \cdot 0.56 \cdot 128 / 100": "3 * 0.56 * 128 / 100",
     # RMSprop, Adadelta, AdaMax
     r"\sqrt{\epsilon}": "epsilon**0.5",
     r"\alpha \sqrt{\epsilon}": "alpha * epsilon**0.5",

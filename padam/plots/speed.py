@@ -66,7 +66,12 @@ def roofline(record, network):
     ax.plot(ends, [x * bandwidth / 1e9 for x in ends], color="#333333", lw=2, label="what a copy's speed allows")
     ax.set(xlabel="operations a byte", ylabel="10⁹ operations a second", xscale="log", yscale="log")
     ax.set_xticks([0.1, 0.2, 0.3, 0.4, 0.5], ["0.1", "0.2", "0.3", "0.4", "0.5"])
+    low, high = ax.get_ylim()
+    rates = [digit * 10.0**power for power in range(-3, 5) for digit in (1, 2, 5)]
+    rates = [rate for rate in rates if low <= rate <= high]
+    ax.set_yticks(rates, [f"{rate:g}" for rate in rates])
     ax.set_xticks([], minor=True)
+    ax.set_yticks([], minor=True)
     legend(figure, ax)
     return Picture(
         figure,

@@ -222,7 +222,7 @@ def test_a_forked_process_has_helpers_of_its_own():
         import os, torch
         from padam import Padam
         torch.set_num_threads(2)
-        weight = torch.nn.Parameter(torch.ones(2**18))
+        weight = torch.nn.Parameter(torch.ones(2**20))  # enough for helpers
         weight.grad = torch.ones_like(weight)
         optimizer = Padam([weight], fused=True)
         optimizer.step()
@@ -230,7 +230,7 @@ def test_a_forked_process_has_helpers_of_its_own():
         optimizer.step()
         os._exit(0) if child == 0 else print(os.waitpid(child, 0)[1])
     """
-    run = warm.run("-W", "ignore", "-c", textwrap.dedent(code), timeout=120)
+    run = warm.run("-W", "ignore", "-c", textwrap.dedent(code), timeout=60)
     assert run.stdout.split() == ["0"], run.stderr
 
 

@@ -4,6 +4,7 @@
 and `run` what `subprocess.run` is. Where processes cannot be forked, they are spawned.
 """
 
+import contextlib
 import multiprocessing
 import os
 import runpy
@@ -32,18 +33,17 @@ def _begin(words, folder, env, pipes, own_group):
     os.environ.clear()
     os.environ.update(env)
     sys.path[:0] = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path]
+    sys.path.insert(0, folder)
     sys.dont_write_bytecode = bool(env.get("PYTHONDONTWRITEBYTECODE"))
     if words[0] == "-W":
         warnings.simplefilter(words[1])
         words = words[2:]
     what, *rest = words
     if what == "-m":
-        sys.argv, name = rest, rest[0]
-        sys.path.insert(0, str(folder))
-        runpy.run_module(name, run_name="__main__", alter_sys=True)
+        sys.argv = rest
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
     elif what == "-c":
         sys.argv, main = ["-c", *rest[1:]], types.ModuleType("__main__")
-        sys.path.insert(0, str(folder))
         sys.modules["__main__"] = main
         exec(compile(rest[0], "<string>", "exec"), main.__dict__)
     else:
@@ -120,12 +120,14 @@ class Process:
 
 
 def run(*words, timeout=600, **options):
-    """subprocess.CompletedProcess of a `Process` that has ended."""
-    with Process(*words, **options) as process:
+    """subprocess.CompletedProcess of a `Process` that has ended; after TimeoutExpired nothing of it is left."""
+    with Process(*words, start_new_session=True, **options) as process:
         try:
             out, said = process.communicate(timeout)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what it has started too, which may hold the pipes open
+            process.communicate()
             raise
         return subprocess.CompletedProcess(words, process.returncode, out, said)
 

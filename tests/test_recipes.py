@@ -140,7 +140,8 @@ def test_miniatures_keep_the_papers_settings_and_scale_its_milestones(every):
     for (id, profile), recipe in every.items():
         full = every[id, "full"]
         assert recipe.model.startswith(full.model)
-        assert (recipe.batch_size, recipe.gamma) == (full.batch_size, full.gamma)
+        own = 64 if id.startswith("imagenet") and profile == "small" else full.batch_size
+        assert (recipe.batch_size, recipe.gamma) == (own, full.gamma)
         exact = [milestone * recipe.epochs / full.epochs for milestone in full.milestones]
         assert all(abs(a - b) <= 0.5 for a, b in zip(recipe.milestones, exact, strict=True))
         assert list(recipe.milestones) == sorted(set(recipe.milestones))
@@ -152,7 +153,7 @@ def test_miniatures_keep_the_papers_settings_and_scale_its_milestones(every):
 
 def test_normalised_decay_shrinks_the_weights_as_much_in_every_profile(every):
     """Loshchilov and Hutter's factor is there so that lr * decay, summed over all steps, grows as sqrt(steps)."""
-    for data, points, examples in (("cifar10", 10_000, 128), ("imagenet", 25_000, 256), ("ptb", 100_000, 20 * 70)):
+    for data, points, examples in (("cifar10", 10_000, 128), ("imagenet", 2_500, 64), ("ptb", 100_000, 20 * 70)):
         recipe = every[f"{data}/{MODELS[data][0]}/adamw", "small"]
         steps = points * recipe.epochs / examples
         factor = {"cifar10": 2.5e-2, "imagenet": 5e-2, "ptb": 4e-4}[data]
@@ -189,6 +190,11 @@ def test_a_miniature_says_what_was_chosen_for_it(every):
         if profile != "full":
             for key in ("dataset", "model", "train_size", "epochs", "milestones", "holdout"):
                 assert recipe.sources[key].startswith("chosen here"), (recipe.id, key)
+            full = every[recipe.id, "full"]
+            if recipe.batch_size != full.batch_size:
+                assert "the study `miniature`" in recipe.sources["batch_size"]
+            else:
+                assert recipe.sources["batch_size"] == full.sources["batch_size"]
 
 
 def test_the_ids_are_the_papers_cells_and_their_variants():
@@ -293,11 +299,12 @@ DIAL = ("padam-p0.4", "padam-p0.25", "padam-p0.2", "padam", "padam-p0.0625")
 
 
 @pytest.mark.parametrize("profile", ["quick", "small"])
-def test_small_runs_finish_a_row_with_all_seeds_before_the_next_and_vgg_is_first(profile):
+def test_small_runs_finish_a_row_with_all_seeds_before_the_next_and_the_measured_one_is_first(profile):
     rows = ("cifar10/vgg16", "cifar10/resnet18", "cifar10/wrn16-4")
     expected = [(f"{row}/{column}", seed) for row in rows for seed in (0, 1, 2) for column in WANTED]
     assert recipes.wanted("table1", profile, 3) == expected
-    assert recipes.wanted("table2", profile, 1)[0] == ("imagenet/vgg16/padam", 0)
+    assert recipes.wanted("table2", profile, 1)[0] == ("imagenet/resnet18/padam", 0)
+    assert recipes.wanted("table3", profile, 1)[0] == ("ptb/lstm2/padam", 0)
 
 
 def test_full_runs_finish_a_seed_before_the_next_and_resnet_is_first():

@@ -258,6 +258,20 @@ def test_the_miniatures_of_the_treebank_are_cut_narrow_and_regularised_as_they_s
     )
 
 
+def test_the_miniature_of_imagenet_is_the_setting_with_the_largest_gap_in_its_study():
+    small = recipes.get("imagenet/resnet18/sgdm", "small")
+    assert small.values() == recipes.get("imagenet-subset/resnet18/sgdm", "small").values() | {"id": small.id}
+    runs = [run for run in studies.read("miniature")["runs"] if run["setting"]["optimizer"] == "sgdm"]
+    gaps = [run["result"]["test_error"][-1] - run["result"]["seen_error"][-1] for run in runs]
+    best = runs[gaps.index(max(gaps))]
+    assert max(gaps) > 0.1
+    chosen = {"model": small.model, "pictures": small.train_size, "epochs": small.epochs, "optimizer": "sgdm"}
+    assert best["setting"] == chosen | {"batch_size": small.batch_size, "seed": 0}
+    assert (small.milestones, small.holdout) == (miniature.milestones(small.epochs), 0)
+    vgg = recipes.get("imagenet/vgg16/sgdm", "small")
+    assert vgg.model in [run["setting"]["model"] for run in runs]
+
+
 def test_the_miniature_of_the_treebank_is_the_setting_that_its_study_speaks_for():
     small = recipes.get("ptb/lstm2/adam", "small")
     ends = [(run["setting"], run["result"]) for run in studies.read("treebank")["runs"]]

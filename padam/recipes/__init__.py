@@ -129,9 +129,10 @@ def get(id, profile=None):
         raise ValueError(f"no recipe is called {id!r}; {hint}`python -m padam list` shows them all.")
     dataset, model, name = id.split("/")
     optimizer, _, variant = name.partition("-")
-    batch, paper_epochs, paper_milestones, points = section5.SCHEDULES[dataset]
-    place = (dataset, {}, paper_epochs, None, 0, points, "")
-    data, endings, epochs, train_size, holdout, points, why = section5.MINIATURES.get((dataset, profile), place)
+    paper_batch, paper_epochs, paper_milestones, points = section5.SCHEDULES[dataset]
+    place = (dataset, {}, None, paper_epochs, None, 0, points, "")
+    data, endings, own, epochs, train_size, holdout, points, why = section5.MINIATURES.get((dataset, profile), place)
+    batch = own or paper_batch
     settings = _settings(dataset, model, optimizer, variant)
     hyper = {key: value for key, (value, _) in settings.items()}
     if isinstance(hyper["weight_decay"], tuple):
@@ -142,6 +143,7 @@ def get(id, profile=None):
     sources |= dict.fromkeys(("train_size", "holdout"), "chosen here: everything, for the paper holds nothing out")
     if profile != "full":
         sources |= dict.fromkeys(("dataset", "model", "train_size", "epochs", "holdout"), f"chosen here: {why}")
+        sources |= {"batch_size": f"chosen here: {why}"} if own else {}
         sources["milestones"] = "chosen here: the paper's, in proportion to the epochs"
     loop = "authors" if variant == "authors" else "plain"
     if loop != "plain":
@@ -178,8 +180,8 @@ def wanted(what, profile, seeds):
 
     Args:
         what: a key of `TABLES`.
-        profile: the small runs begin with the VGG row and finish a row before the next; the full ones begin with
-            ResNet-18, and a seed is finished before the next.
+        profile: the small runs begin with the row whose miniature is the one measured, VGG's on CIFAR, and finish a
+            row before the next; the full ones begin with ResNet-18, and a seed is finished before the next.
         seeds: how many seeds, counted from 0.
     """
     if what not in TABLES:
@@ -187,6 +189,6 @@ def wanted(what, profile, seeds):
     columns = _DIAL if what == "figure1" else OPTIMIZERS
     rows = TABLES[what]
     if profile != "full":
-        rows = sorted(rows, key=lambda row: "vgg16" not in row)
+        rows = sorted(rows, key=lambda row: row.startswith("cifar") and "vgg16" not in row)
         return [(f"{row}/{column}", seed) for row in rows for seed in range(seeds) for column in columns]
     return [(f"{row}/{column}", seed) for seed in range(seeds) for row in rows for column in columns]

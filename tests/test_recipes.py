@@ -79,6 +79,8 @@ VARIANTS = (
     ("adamw", "literal", ("ptb",), {"weight_decay": 4e-4}),
     ("adam", "wd5e-4", ON_PICTURES, {"weight_decay": 5e-4}),
     ("amsgrad", "wd5e-4", ON_PICTURES, {"weight_decay": 5e-4}),
+    ("sgdm", "wd5e-4", ON_IMAGENET, {"weight_decay": 5e-4}),
+    ("padam", "wd1e-4", ON_IMAGENET, {"weight_decay": 1e-4}),
     ("padam", "authors", ON_CIFAR, {}),  # its loop
 )
 VARIANT_CELLS = [

@@ -76,7 +76,11 @@ def _variants(dataset, optimizer):
         literal = {"cifar10": 2.5e-2, "cifar100": 2.5e-2, "ptb": 4e-4}.get(dataset, 5e-2)
         found["literal"] = {"weight_decay": (literal, "chosen here: the paper's factor read as torch's weight_decay")}
     if optimizer in ("adam", "amsgrad") and dataset != "ptb":
-        found["wd5e-4"] = {"weight_decay": (5e-4, "chosen here: an ablation, SGD-momentum's decay")}
+        found["wd5e-4"] = {"weight_decay": (5e-4, "chosen here: an ablation, SGD-momentum's decay on CIFAR")}
+    if dataset.startswith("imagenet") and optimizer == "sgdm":
+        found["wd5e-4"] = {"weight_decay": (5e-4, "chosen here: an ablation, Padam's decay")}
+    if dataset.startswith("imagenet") and optimizer == "padam":
+        found["wd1e-4"] = {"weight_decay": (1e-4, "chosen here: an ablation, SGD-momentum's decay")}
     return found
 
 

@@ -9,12 +9,14 @@
    ROOTS   PADAM's denominator is sqrt(v_hat) + eps, of which so many square roots are taken; -1: to the power `exponent`
 */
 #include <math.h>
+#include <pthread.h>
 #include <stdint.h>
 
 #define PADAM 1
 #define YOGI 2
 #define ADABOUND 3
 #define CHUNK 32768 /* elements that a thread takes at a time */
+#define MOST 64      /* threads */
 
 #if defined(__SSE__) || defined(__x86_64__)
 #include <xmmintrin.h>
@@ -90,28 +92,61 @@ static void chunk(REAL *restrict x, const REAL *restrict grad, REAL *restrict m,
     }
 }
 
-/* Take chunks of the tensors, one after the other, until there are none left; several threads may share `next`.
+/* What the threads share. */
+typedef struct {
+    const int64_t *table;
+    const numbers *h;
+    int64_t own, tensors, next;
+    uint32_t mode;
+    double beta1, beta2, exponent, sign, l2;
+} job;
 
-   table: six rows of `tensors` numbers: where x, g, m, v and v_hat (or 0) begin, and how many elements they have;
-   h: `numbers` that all tensors share, or a row for each (`own`). */
-void step(const int64_t *table, const numbers *h, int64_t own, int64_t tensors, int64_t *next, uint32_t how, double beta1,
-          double beta2, double exponent, double sign, double l2) {
+/* Take chunks of the tensors, one after the other, until there are none left. */
+static void work(void *given) {
+    job *j = given;
     const uint32_t before = MODE();
-    int64_t mine = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED), here = 0;
-    SET_MODE(how);
-    for (int64_t t = 0; t < tensors; t++) {
-        const int64_t count = table[5 * tensors + t];
+    int64_t mine = __atomic_fetch_add(&j->next, 1, __ATOMIC_RELAXED), here = 0;
+    SET_MODE(j->mode);
+    for (int64_t t = 0; t < j->tensors; t++) {
+        const int64_t count = j->table[5 * j->tensors + t];
         for (int64_t begin = 0; begin < count; begin += CHUNK) {
             if (here++ != mine) continue;
             REAL *at[5];
             for (int k = 0; k < 5; k++) {
-                at[k] = (REAL *)(intptr_t)table[k * tensors + t];
+                at[k] = (REAL *)(intptr_t)j->table[k * j->tensors + t];
                 if (at[k]) at[k] += begin;
             }
             const int64_t size = count - begin < CHUNK ? count - begin : CHUNK;
-            chunk(at[0], at[1], at[2], at[3], at[4], size, beta1, beta2, exponent, sign, l2, own ? h + t : h);
-            mine = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED);
+            chunk(at[0], at[1], at[2], at[3], at[4], size, j->beta1, j->beta2, j->exponent, j->sign, j->l2,
+                  j->own ? j->h + t : j->h);
+            mine = __atomic_fetch_add(&j->next, 1, __ATOMIC_RELAXED);
         }
     }
     SET_MODE(before);
+}
+
+static void *worked(void *given) {
+    work(given);
+    return 0;
+}
+
+/* One step.
+
+   table: six rows of `tensors` numbers: where x, g, m, v and v_hat (or 0) begin, and how many elements they have;
+   h: `numbers` that all tensors share, or a row for each (`own`);
+   parallel: GOMP_parallel of the OpenMP library that torch has loaded, whose threads are awake already and would be in
+   the way of others; 0: threads are started. */
+void step(const int64_t *table, const numbers *h, int64_t own, int64_t tensors, unsigned threads,
+          void (*parallel)(void (*)(void *), void *, unsigned, unsigned), double beta1, double beta2, double exponent,
+          double sign, double l2) {
+    job j = {table, h, own, tensors, 0, MODE(), beta1, beta2, exponent, sign, l2};
+    if (threads > 1 && parallel) {
+        parallel(work, &j, threads, 0);
+        return;
+    }
+    pthread_t started[MOST];
+    unsigned count = 0; /* where one cannot be started, the others do its work */
+    while (count + 1 < threads && count < MOST && !pthread_create(&started[count], 0, worked, &j)) count++;
+    work(&j);
+    while (count > 0) pthread_join(started[--count], 0);
 }

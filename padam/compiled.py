@@ -14,7 +14,6 @@ import tempfile
 import threading
 import time
 from array import array
-from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from pathlib import Path
 
@@ -71,35 +70,30 @@ def step(rule, x, g, slots, settings, group):
     decoupled = group["weight_decay"] if group["decay"] == "decoupled" else 0.0
     rows = settings[:1] if len(set(map(id, settings))) == 1 else settings  # most often all share one
     numbers = array("d", [float(number) for one in rows for number in memory.numbers(*one, decoupled, group)])
-    p, left = group.get("p", 0.5), array("q", [0])
-    library = prepare(rule, x[0].dtype, p)
-    begin_table, begin_numbers, begin_left = (held.buffer_info()[0] for held in (table, numbers, left))
-    arguments = (
-        begin_table, begin_numbers, len(rows) > 1, len(x), begin_left, library.mode(), *group["betas"], 2 * p,
+    p = group.get("p", 0.5)
+    threads = torch.get_num_threads() if sum(sizes) >= _THREADED else 1
+    begin_table, begin_numbers = (held.buffer_info()[0] for held in (table, numbers))
+    prepare(rule, x[0].dtype, p).step(
+        begin_table, begin_numbers, len(rows) > 1, len(x), threads, _parallel(), *group["betas"], 2 * p,
         -1.0 if group["maximize"] else 1.0, group["weight_decay"] - decoupled,
     )  # fmt: skip
-    helpers = torch.get_num_threads() - 1 if sum(sizes) >= _THREADED else 0
-    waiting = []
-    try:
-        waiting.extend(_pool(helpers).submit(library.step, *arguments) for _ in range(helpers))
-        library.step(*arguments)
-    finally:  # also after Ctrl-C: the helpers read `table`, `numbers`, `left` and the tensors
-        if waiting:
-            wait(waiting)
     for tensor, copy in back:
         tensor.copy_(copy)
 
 
 @lru_cache
-def _pool(threads):
-    return ThreadPoolExecutor(threads, "padam-step")
+def _parallel():
+    """GOMP_parallel of the OpenMP library that torch has brought, as an address; None where there is none."""
+    home = Path(torch.__file__).parent
+    for path in (*home.glob("lib/libgomp*.so*"), *home.with_name("torch.libs").glob("libgomp*.so*")):
+        return ctypes.cast(ctypes.CDLL(str(path)).GOMP_parallel, ctypes.c_void_p).value
+    return None
 
 
 def _begin_anew():
-    """In a forked process: the threads of the pools are not there, and the lock may be held by one of them."""
-    global _lock
-    _lock = threading.Lock()
-    _pool.cache_clear()
+    """In a forked process: OpenMP's threads are not there, and the lock may be held by one that is not there either."""
+    global _lock, _parallel
+    _lock, _parallel = threading.Lock(), lambda: None
 
 
 if hasattr(os, "register_at_fork"):
@@ -123,7 +117,7 @@ def _compiled(rule, real, roots):
         target = Path(folder) / "step.so"
         kind = [f"-DRULE={rule}", f"-DREAL={real}", f"-DROOTS={roots}"]
         for own in (["-march=native"], ["-mcpu=native"], []):  # how the compilers of x86 and of ARM call it
-            call = [*command.split(), *_FLAGS, *own, *kind, str(SOURCE), "-o", str(target), "-lm"]
+            call = [*command.split(), *_FLAGS, *own, *kind, str(SOURCE), "-o", str(target), "-lm", "-pthread"]
             failed = _run(call)
             if failed is None:
                 break
@@ -142,7 +136,7 @@ def _compiled(rule, real, roots):
     library.mode.restype = ctypes.c_uint32
     library.step.restype = None
     library.step.argtypes = [
-        *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 2, ctypes.c_void_p, ctypes.c_uint32, *[ctypes.c_double] * 5,
+        *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 2, ctypes.c_uint, ctypes.c_void_p, *[ctypes.c_double] * 5,
     ]  # fmt: skip
     taken = time.perf_counter() - begun
     logging.getLogger("padam").info("compiled the fused step of %s for %s in %.1f s", rule.lower(), real, taken)

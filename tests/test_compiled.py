@@ -1,6 +1,7 @@
 """The compiled step against the for-loop: every rule and option, every layout in memory, several threads, errors."""
 
 import copy
+import ctypes
 import logging
 import math
 import os
@@ -67,21 +68,46 @@ def test_it_equals_the_loop_however_tensors_lie_in_memory(cls):
 
 @pytest.mark.parametrize("cls", SERVED)
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
-def test_several_threads_take_every_element_once(cls, count, threads):
-    """Large tensors and small ones; as many threads as torch has."""
+@pytest.mark.parametrize("started", [False, True], ids=["torch's threads", "started"])
+def test_several_threads_take_every_element_once(cls, count, started, threads, monkeypatch):
+    """Large tensors and small ones; as many threads as torch has: those of its OpenMP, or some that are started."""
     threads(count)
+    if started:
+        monkeypatch.setattr(compiled, "_parallel", lambda: None)
     params = parameters("cpu", torch.float32, shapes=((2**18 + 3,), (7,), (0,), (2**17,), (300, 700), ()))
     assert_same_path(cls, {"lr": 1e-3}, params, [[torch.randn_like(param) for param in params] for _ in range(2)])
 
 
 def test_threads_help_only_where_it_pays(threads, monkeypatch):
-    threads(2)
-    asked, pool = [], compiled._pool
-    monkeypatch.setattr(compiled, "_pool", lambda helpers: asked.append(helpers) or pool(helpers))
+    """Seen by what is called in place of OpenMP: with how many threads, and the step is taken by what it calls."""
+    threads(3)
+    asked, work = [], ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+    @ctypes.CFUNCTYPE(None, work, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+    def parallel(function, given, count, flags):
+        asked.append((count, flags))
+        function(given)
+
+    monkeypatch.setattr(compiled, "_parallel", lambda: ctypes.cast(parallel, ctypes.c_void_p).value)
     for elements in (1000, compiled._THREADED):
         weight = Parameter(torch.ones(elements))
-        take(Padam([weight], fused=True), [torch.ones(elements)])
-    assert asked == [1]
+        assert_same_path(Padam, {}, [weight], [[torch.ones(elements)]])
+    assert asked == [(3, 0)]
+
+
+@pytest.mark.skipif(compiled._parallel() is None, reason="needs a torch that brings GNU's OpenMP, and no fork")
+def test_the_threads_are_torchs_own(threads):
+    """They are there after a step, and torch needs no others: two sets would be in each other's way."""
+    threads(1)  # all that is not the step itself is done by one thread
+    weight = Parameter(torch.ones(2**20))
+    optimizer = Padam([weight], fused=True)
+    take(optimizer, [torch.ones(2**20)])
+    counts = [len(os.listdir("/proc/self/task"))]
+    threads(11)  # more than any other test takes
+    for use in (optimizer.step, weight.detach().exp_):
+        use()
+        counts.append(len(os.listdir("/proc/self/task")))
+    assert counts[0] < counts[1] == counts[2]
 
 
 @pytest.mark.parametrize("cls", SERVED)

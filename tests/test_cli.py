@@ -448,11 +448,11 @@ def test_status_shows_every_kind_of_cell(trained, tmp_path):
     ("what", "count", "first"),
     [
         ("table1", 21, "cifar10/vgg16/padam"),
-        ("table2", 14, "imagenet/vgg16/padam"),
+        ("table2", 14, "imagenet/resnet18/padam"),
         ("table3", 14, "ptb/lstm2/padam"),
         ("figure1", 10, "cifar10/resnet18/padam-p0.4"),
         ("figure2", 21, "cifar10/vgg16/padam"),
-        ("figure3", 28, "imagenet/vgg16/padam"),
+        ("figure3", 28, "imagenet/resnet18/padam"),
     ],
 )
 def test_a_plan_lists_the_most_wanted_first(what, count, first, tmp_path):

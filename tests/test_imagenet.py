@@ -10,6 +10,7 @@ from PIL import Image
 
 from padam import data, models, recipes, records, training
 from padam.data import packing
+from padam.recipes import section5
 from padam.records import check
 from padam.training import checkpoint, run, tasks
 
@@ -32,6 +33,14 @@ def root(tmp_path_factory):
     return top
 
 
+@pytest.fixture(autouse=True)
+def miniature(monkeypatch):
+    """The small recipe takes all pictures there are, and fewer epochs."""
+    data, endings, batch, _, _, holdout, points, why = section5.IMAGENET_SMALL
+    small = data, endings, batch, 40, None, holdout, points, why
+    monkeypatch.setitem(section5.MINIATURES, ("imagenet-subset", "small"), small)
+
+
 def _train(root, out, id=ID, **options):
     return training.train(recipes.get(id, "small"), 0, out, data=root, device="cpu", threads=1, **options)
 
@@ -45,7 +54,7 @@ def test_from_pictures_to_a_record_and_interrupted_to_the_same_one(root, tmp_pat
     whole = _train(root, tmp_path / "whole", keep=True)
     jsonschema.validate(whole, SCHEMA)
     assert check.faults(whole) == []
-    assert (whole["dataset"], whole["model"], whole["epochs_run"]) == ("imagenet-subset", "resnet18-w16", 40)
+    assert (whole["dataset"], whole["model"], whole["epochs_run"]) == ("imagenet-subset", "resnet18-w8", 40)
     five, one = (whole["history"][key] for key in ("test_error_top5", "test_error"))
     assert len(five) == 40
     assert all(0 <= a <= b <= 1 for a, b in zip(five, one, strict=True))
@@ -69,7 +78,7 @@ def test_a_network_is_built_for_what_it_is_shown_and_not_for_what_is_stored(side
     # The last class is among the test pictures alone.
     pictures = data.Images((pixels[:4], torch.arange(4)), (pixels, torch.arange(6)), ones, ones, resized=shown)
     run.build(recipes.get(ID, "small"), pictures, "cpu")
-    assert built == [("resnet18-w16", 6, shown)]
+    assert built == [("resnet18-w8", 6, shown)]
 
 
 def test_a_record_with_more_errors_than_pictures_is_refused(root, tmp_path):
@@ -111,10 +120,10 @@ def test_what_is_measured_of_held_out_pictures_has_a_place_in_the_record(root):
 
 def test_a_packed_set_of_another_size_than_there_are_networks_for_says_so(root):
     pictures = data.load("imagenet-subset", root)._replace(resized=200)
-    with pytest.raises(ValueError, match="resnet18-w16 is made for .*not of 200"):
+    with pytest.raises(ValueError, match="resnet18-w8 is made for .*not of 200"):
         run.build(recipes.get(ID, "small"), pictures, "cpu")
     assert isinstance(run.build(recipes.get(ID, "small"), pictures._replace(resized=64), "cpu")[0], torch.nn.Module)
-    assert models.build("resnet18-w16", 7, 64).classifier.out_features == 7
+    assert models.build("resnet18-w8", 7, 64).classifier.out_features == 7
 
 
 def test_a_packed_set_says_what_was_packed(root):

@@ -114,6 +114,15 @@ def default_profile():
     return os.environ.get("PADAM_PROFILE") or "quick"
 
 
+def _check(id, profile):
+    if profile not in PROFILES:
+        raise ValueError(f"no profile is called {profile!r}; there are {', '.join(PROFILES)}.")
+    if id not in ids():
+        near = difflib.get_close_matches(id, ids(), 3)
+        hint = f"did you mean {', '.join(near)}? " if near else ""
+        raise ValueError(f"no recipe is called {id!r}; {hint}`python -m padam list` shows them all.")
+
+
 def get(id, profile=None):
     """The recipe called `id`.
 
@@ -125,18 +134,13 @@ def get(id, profile=None):
     Raises ValueError for an unknown id or profile.
     """
     profile = profile or default_profile()
-    if profile not in PROFILES:
-        raise ValueError(f"no profile is called {profile!r}; there are {', '.join(PROFILES)}.")
-    if id not in ids():
-        near = difflib.get_close_matches(id, ids(), 3)
-        hint = f"did you mean {', '.join(near)}? " if near else ""
-        raise ValueError(f"no recipe is called {id!r}; {hint}`python -m padam list` shows them all.")
+    _check(id, profile)
     dataset, model, name = id.split("/")
     optimizer, _, variant = name.partition("-")
-    paper_batch, paper_epochs, paper_milestones, points = section5.SCHEDULES[dataset]
+    batch, paper_epochs, paper_milestones, points = section5.SCHEDULES[dataset]
     place = (dataset, {}, None, paper_epochs, None, 0, points, "")
     data, endings, own, epochs, train_size, holdout, points, why = section5.MINIATURES.get((dataset, profile), place)
-    batch = own or paper_batch
+    batch = own or batch
     settings = _settings(dataset, model, optimizer, variant)
     hyper = {key: value for key, (value, _) in settings.items()}
     if isinstance(hyper["weight_decay"], tuple):
@@ -146,8 +150,8 @@ def get(id, profile=None):
     sources |= dict.fromkeys(("dataset", "model", "batch_size", "epochs", "milestones", "gamma"), section5.PAPER)
     sources |= dict.fromkeys(("train_size", "holdout"), "chosen here: everything, for the paper holds nothing out")
     if profile != "full":
-        sources |= dict.fromkeys(("dataset", "model", "train_size", "epochs", "holdout"), f"chosen here: {why}")
-        sources |= {"batch_size": f"chosen here: {why}"} if own else {}
+        chosen = ("dataset", "model", "train_size", "epochs", "holdout", *["batch_size"] * (own is not None))
+        sources |= dict.fromkeys(chosen, f"chosen here: {why}")
         sources["milestones"] = "chosen here: the paper's, in proportion to the epochs"
     loop = "authors" if variant == "authors" else "plain"
     if loop != "plain":

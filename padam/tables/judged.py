@@ -52,15 +52,15 @@ def _of(some, all_of_them):
     return f"({some}{UNBROKEN}of{UNBROKEN}{all_of_them})"
 
 
-def disagreements(found):
+def disagreements(found, datasets=tuple(DATA)):
     """Where a sentence about end values is judged otherwise at the best epoch, on some network, than at the last."""
     body = []
     for claim in (claim for claim in claims.CLAIMS if claim.final):
         for source, runs in found.items():
-            for dataset, title in DATA.items():
+            for dataset in datasets:
                 at = [judge.summary(each, runs, dataset) for each in (claim, claim.at_best())]
                 if source != "paper" and at[0][:3] != at[1][:3]:
-                    body.append((f"“{claim.text}”", f"{evidence.SOURCES[source]}, {title}", *map(told, at)))
+                    body.append((f"“{claim.text}”", f"{evidence.SOURCES[source]}, {DATA[dataset]}", *map(told, at)))
     return ("the paper says", "source", "last epoch", "best epoch"), *body
 
 

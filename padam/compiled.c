@@ -37,9 +37,6 @@ static inline uint64_t control(void) {
 #define SET_MODE(mode) (void)(mode)
 #endif
 
-/* Whether this thread flushes denormal numbers to zero; the threads that help it shall do as it does. */
-uint32_t mode(void) { return MODE(); }
-
 static inline REAL root(REAL x) { return sizeof(REAL) == 4 ? sqrtf(x) : sqrt(x); }
 
 #if ROOTS < 0 && defined(__GLIBC__) && defined(__x86_64__) && !defined(__clang__)
@@ -97,7 +94,7 @@ typedef struct {
     const int64_t *table;
     const numbers *h;
     int64_t own, tensors, next;
-    uint32_t mode;
+    uint32_t mode; /* whether denormal numbers are flushed to zero: all do as the calling thread does */
     double beta1, beta2, exponent, sign, l2;
 } job;
 

@@ -133,7 +133,6 @@ def _compiled(rule, real, roots):
                 f"the fused step on a CPU was compiled but cannot be loaded: {error}. If nothing may be run from the "
                 f"folder of temporary files, set TMPDIR to another one; or leave fused=None, which needs none."
             ) from error
-    library.mode.restype = ctypes.c_uint32
     library.step.restype = None
     library.step.argtypes = [
         *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 2, ctypes.c_uint, ctypes.c_void_p, *[ctypes.c_double] * 5,

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.colors import to_rgb
 
 from padam import plots, problems
@@ -207,6 +208,21 @@ def test_a_network_is_drawn_layer_by_layer():
     total = sum(weights.numel() for weights in models.build("resnet18-w4").parameters())
     assert "17 convolution, 3 shortcut, 1 linear; maps of 32, 16, 8, 4, 1 pixels" in picture.alt
     assert f"4 channels in the first layer, 32 at most; {total:,} parameters" in picture.alt
+
+
+def test_samples_are_shown_as_they_are_and_told():
+    images = torch.zeros(2, 3, 2, 4)
+    images[1, 0, 0, 3] = 255.0  # red, upper right
+    picture = plots.samples(images, ["black", "red"], "Two pictures")
+    first, second = (ax.images[0].get_array() for ax in picture.figure.axes)
+    assert first.shape == (2, 4, 3)
+    assert not first.any()
+    assert second[0, 3].tolist() == [255, 0, 0]
+    assert second.sum() == 255
+    assert [ax.get_title() for ax in picture.figure.axes] == ["black", "red"]
+    assert picture.alt == "Two pictures: black, red."
+    with pytest.raises(ValueError, match="2 images need as many titles; there are 1"):
+        plots.samples(images, ["black"], "Two pictures")
 
 
 def _bench(small, large):

@@ -103,6 +103,32 @@ def test_table_2_has_both_errors_of_each_run_in_its_column(tmp_path):
     assert any("table2 --profile small" in line for line in tables.commands(found, "small"))
 
 
+def test_other_rates_and_decays_stand_beside_the_recipes_runs(tmp_path):
+    found = evidence.collect(tmp_path)
+
+    def run(cell, name, seed, **ends):
+        history = {"epoch": [1, 2], **{f"{part}_error": [0.9, error] for part, error in ends.items()}}
+        return evidence.curve("small", cell, name, history, seed=seed)
+
+    large, small = "imagenet/resnet18", "cifar10/vgg16"
+    found["small"] += [run(large, "padam", seed, train=0.6 + 0.01 * seed, test=0.7) for seed in (0, 1)]
+    found["small"] += [
+        run(large, "padam-wd1e-4", 0, train=0.5, test=0.8),
+        run(large, "sgdm-lr3", 0, train=0.4, test=0.6),
+    ]
+    found["small"] += [run(small, "adam-wd5e-4", 0, train=0.1, valid=0.2, test=0.3)]
+    header, *body = tables.ablation(found, large)
+    rates = ("rate ÷ 3", "the recipe's", "rate × 3")
+    assert header == ("training / test (seeds), %", *rates, "weight decay 5e-4", "weight decay 1e-4")
+    rows, none = {row[0]: row[1:] for row in body}, tables.EMPTY
+    both = "60.5 ± 0.7 / 70.0 ± 0.0\u00a0(2)"
+    assert rows["Padam (0.1, decay 0.0005)"] == (none, both, none, "", "50.0 / 80.0\u00a0(1)")
+    assert rows["SGD-momentum (0.1, decay 0.0001)"] == (none, none, "40.0 / 60.0\u00a0(1)", none, "")
+    header, *body = tables.ablation(found, small)
+    assert header == ("training / held out / test (seeds), %", *rates, "weight decay 5e-4")
+    assert {row[0]: row[-1] for row in body}["Adam (0.001, decay 0.0001)"] == "10.0 / 20.0 / 30.0\u00a0(1)"
+
+
 def test_table_3_has_each_run_in_its_column(tmp_path, monkeypatch):
     found = evidence.collect(tmp_path)
 

@@ -6,10 +6,10 @@ computed from what is drawn. One colour and one marker per optimizer, the same e
 
 from padam.plots.axes import STYLE, fraction, look
 from padam.plots.lines import curves, differences, envelope, histories, published
-from padam.plots.shapes import effective_rates, family, network, trajectories
+from padam.plots.shapes import effective_rates, family, network, samples, trajectories
 from padam.plots.speed import roofline, steps
 
 __all__ = [
     "STYLE", "curves", "differences", "effective_rates", "envelope", "family", "fraction", "histories", "look",
-    "network", "published", "roofline", "steps", "trajectories",
+    "network", "published", "roofline", "samples", "steps", "trajectories",
 ]  # fmt: skip

@@ -129,3 +129,23 @@ def _told(layers):
         f"{max(one.channels for one in layers)} at most; {total:,} parameters, half of them in the last {half + 1} "
         "layers"
     )
+
+
+def samples(images, titles, what):
+    """Pictures of a data set side by side, each with its title above it.
+
+    Args:
+        images: uint8 (N, 3, H, W), or float of 0 to 255.
+        titles: N of them.
+        what: what they show, in words; the alternative text begins with it and ends with the titles.
+
+    Raises ValueError unless there is a title for each image.
+    """
+    if len(images) != len(titles):
+        raise ValueError(f"{len(images)} images need as many titles; there are {len(titles)}.")
+    figure, axes = panels(len(images), width=6.8, height=6.8 / len(images) + 0.3)
+    for ax, image, title in zip(axes, images, titles, strict=True):
+        ax.imshow(np.asarray(image).transpose(1, 2, 0).astype(np.uint8), interpolation="nearest")
+        ax.set_title(title, fontsize=10)
+        ax.set_axis_off()
+    return Picture(figure, f"{what}: {', '.join(map(str, titles))}.")

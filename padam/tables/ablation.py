@@ -5,19 +5,25 @@ from padam.catalog import CATALOG
 from padam.tables.cells import EMPTY, UNBROKEN, cell, number, runs_of
 
 _ABLATED = ("sgdm", "padam", "adam", "amsgrad")
-_KINDS = {"-lr0.33": "rate ÷ 3", "": "the recipe's", "-lr3": "rate × 3", "-wd5e-4": "weight decay 5e-4"}
+_KINDS = {
+    "-lr0.33": "rate ÷ 3", "": "the recipe's", "-lr3": "rate × 3", "-wd5e-4": "weight decay 5e-4",
+    "-wd1e-4": "weight decay 1e-4",
+}  # fmt: skip
 
 
 def ablation(found, network="cifar10/vgg16"):
-    """Rates at a third of the recipe's and at three times, and SGD's weight decay for Adam and Amsgrad, in small.
+    """Rates at a third of the recipe's and at three times, and other optimizers' weight decays, in small.
 
-    A cell has the training, held out and test error of the last epoch, and how many seeds that is.
+    A cell has the training error of the last epoch, the held out one if the miniature holds pictures out, the test
+    error, and how many seeds that is.
     """
-    header, body = ("training / held out / test (seeds), %", *_KINDS.values()), []
+    kinds = [kind for kind in _KINDS if any(kind in _asked(network, name) for name in _ABLATED)]
+    held = " / held out" if recipes.get(f"{network}/padam", "small").holdout else ""
+    header, body = (f"training{held} / test (seeds), %", *(_KINDS[kind] for kind in kinds)), []
     for name in _ABLATED:
         known = recipes.get(f"{network}/{name}", "small").hyper
         title = f"{CATALOG[name].title} ({known['lr']:g}, decay {known['weight_decay']:g})"
-        body.append((title, *(_held_out(found, network, f"{name}{kind}") for kind in _KINDS)))
+        body.append((title, *(_errors(found, network, f"{name}{kind}") for kind in kinds)))
     return header, *body
 
 
@@ -47,13 +53,14 @@ def _asked(network, name):
     return [kind for kind in _KINDS if f"{network}/{name}{kind}" in recipes.ids()]
 
 
-def _held_out(found, network, name):
+def _errors(found, network, name):
     if f"{network}/{name}" not in recipes.ids():
-        return ""  # no such run is asked for: SGD-momentum and Padam have this decay
+        return ""  # no such run is asked for: it has this decay by its recipe, or nobody's question is about it
     runs = runs_of(found, "small", network, name)
     if any(run.diverged for run in runs):
         return cell(runs)
-    values = [[100 * run.history[f"{part}_error"][-1] for run in runs] for part in ("train", "valid", "test")]
+    parts = [part for part in ("train", "valid", "test") if runs and f"{part}_error" in runs[0].history]
+    values = [[100 * run.history[f"{part}_error"][-1] for run in runs] for part in parts]
     return f"{' / '.join(number(each, 1) for each in values)}{UNBROKEN}({len(runs)})" if runs else EMPTY
 
 
@@ -70,5 +77,5 @@ def variants(found, network="cifar10/vgg16"):
     pairs = [(base, name) for base, name in _OTHERS if f"{network}/{name}" in recipes.ids()]
     header = ("training / held out / test (seeds), %", "this", "the recipe's")
     return header, *(
-        (_OTHERS[base, name], _held_out(found, network, name), _held_out(found, network, base)) for base, name in pairs
+        (_OTHERS[base, name], _errors(found, network, name), _errors(found, network, base)) for base, name in pairs
     )

@@ -15,7 +15,9 @@
 #define PADAM 1
 #define YOGI 2
 #define ADABOUND 3
-#define CHUNK 32768 /* elements that a thread takes at a time */
+#define CHUNK 32768 /* elements that a thread takes at a time, at most */
+#define LEAST 1024   /* and at least */
+#define TURNS 8      /* and how often each thread should have its turn */
 #define MOST 64      /* threads */
 
 #if defined(__SSE__) || defined(__x86_64__)
@@ -93,7 +95,7 @@ static void chunk(REAL *restrict x, const REAL *restrict grad, REAL *restrict m,
 typedef struct {
     const int64_t *table;
     const numbers *h;
-    int64_t own, tensors, next;
+    int64_t own, tensors, size, next;
     uint32_t mode; /* whether denormal numbers are flushed to zero: all do as the calling thread does */
     double beta1, beta2, exponent, sign, l2;
 } job;
@@ -106,20 +108,28 @@ static void work(void *given) {
     SET_MODE(j->mode);
     for (int64_t t = 0; t < j->tensors; t++) {
         const int64_t count = j->table[5 * j->tensors + t];
-        for (int64_t begin = 0; begin < count; begin += CHUNK) {
+        for (int64_t begin = 0; begin < count; begin += j->size) {
             if (here++ != mine) continue;
             REAL *at[5];
             for (int k = 0; k < 5; k++) {
                 at[k] = (REAL *)(intptr_t)j->table[k * j->tensors + t];
                 if (at[k]) at[k] += begin;
             }
-            const int64_t size = count - begin < CHUNK ? count - begin : CHUNK;
+            const int64_t size = count - begin < j->size ? count - begin : j->size;
             chunk(at[0], at[1], at[2], at[3], at[4], size, j->beta1, j->beta2, j->exponent, j->sign, j->l2,
                   j->own ? j->h + t : j->h);
             mine = __atomic_fetch_add(&j->next, 1, __ATOMIC_RELAXED);
         }
     }
     SET_MODE(before);
+}
+
+/* How many elements make a chunk, so that small networks too have some for each thread. */
+static int64_t chunk_size(const int64_t *sizes, int64_t tensors, unsigned threads) {
+    int64_t total = 0;
+    for (int64_t t = 0; t < tensors; t++) total += sizes[t];
+    const int64_t share = total / (TURNS * (int64_t)threads) / LEAST * LEAST;
+    return share < LEAST ? LEAST : share > CHUNK ? CHUNK : share;
 }
 
 static void *worked(void *given) {
@@ -136,7 +146,8 @@ static void *worked(void *given) {
 void step(const int64_t *table, const numbers *h, int64_t own, int64_t tensors, unsigned threads,
           void (*parallel)(void (*)(void *), void *, unsigned, unsigned), double beta1, double beta2, double exponent,
           double sign, double l2) {
-    job j = {table, h, own, tensors, 0, MODE(), beta1, beta2, exponent, sign, l2};
+    const int64_t size = chunk_size(table + 5 * tensors, tensors, threads);
+    job j = {table, h, own, tensors, size, 0, MODE(), beta1, beta2, exponent, sign, l2};
     if (threads > 1 && parallel) {
         parallel(work, &j, threads, 0);
         return;

@@ -27,7 +27,7 @@ RULES = {"padam": "PADAM", "amsgrad": "PADAM", "yogi": "YOGI", "adabound": "ADAB
 REALS = {torch.float32: "float", torch.float64: "double", torch.complex64: "float", torch.complex128: "double"}
 ON_DEVICE = False  # step counts are on the CPU anyway
 _FLAGS = ("-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
-_THREADED = 2**19  # elements from which on it pays to wake other threads
+_STARTED, _AWAKE = 2**19, 2**16  # elements from which on it pays to start other threads, to use those of OpenMP
 _lock = threading.Lock()
 
 
@@ -71,7 +71,7 @@ def step(rule, x, g, slots, settings, group):
     rows = settings[:1] if len(set(map(id, settings))) == 1 else settings  # most often all share one
     numbers = array("d", [float(number) for one in rows for number in memory.numbers(*one, decoupled, group)])
     p = group.get("p", 0.5)
-    threads = torch.get_num_threads() if sum(sizes) >= _THREADED else 1
+    threads = torch.get_num_threads() if sum(sizes) >= (_AWAKE if _parallel() else _STARTED) else 1
     begin_table, begin_numbers = (held.buffer_info()[0] for held in (table, numbers))
     prepare(rule, x[0].dtype, p).step(
         begin_table, begin_numbers, len(rows) > 1, len(x), threads, _parallel(), *group["betas"], 2 * p,

@@ -111,7 +111,7 @@ MUTANTS = (
     Mutant("foreach: adamax uncorrected", "foreach.py", "rate = [lr / c1 for lr, c1", "rate = [lr for lr, c1", TORCH, False),
     Mutant("foreach: adabound's bounds exchanged", "foreach.py", "torch._foreach_maximum_(rate, [final * (1 - ", "torch._foreach_minimum_(rate, [final * (1 - ", TORCH, False),
     # --- compiled.c and compiled.py
-    Mutant("compiled: the end of a tensor is cut off", "compiled.c", "count - begin < CHUNK ? count - begin : CHUNK", "count - begin < CHUNK ? (count - begin) / 8 * 8 : CHUNK", COMPILED, False),
+    Mutant("compiled: the end of a tensor is cut off", "compiled.c", "count - begin < j->size ? count - begin : j->size", "count - begin < j->size ? (count - begin) / 8 * 8 : j->size", COMPILED, False),
     Mutant("compiled: v for v_hat", "compiled.c", "v_hat[i] = v_hat[i] >= v[i] ? v_hat[i] : v[i];", "v_hat[i] = v[i];", COMPILED, False),
     Mutant("compiled: no number is the smaller one", "compiled.c", "v_hat[i] >= v[i] ? v_hat[i] : v[i]", "v[i] > v_hat[i] ? v[i] : v_hat[i]", COMPILED, False),
     Mutant("compiled: a sign for what is equal", "compiled.c", "((excess > 0) - (excess < 0))", "(excess > 0 ? 1 : -1)", COMPILED, False),
@@ -129,7 +129,9 @@ MUTANTS = (
     Mutant("compiled: negative views are taken as they lie", "forms.py", "gradient.resolve_neg() for", "gradient for", COMPILED, False),
     Mutant("compiled: a fork keeps the threads of its parent", "compiled.py", "_lock, _parallel = threading.Lock(), lambda: None", "_lock = threading.Lock()", COMPILED, False),
     Mutant("compiled: threads of its own beside OpenMP's", "compiled.c", "if (threads > 1 && parallel) {", "if (0) {", COMPILED, False),
-    Mutant("compiled: helpers for small networks", "compiled.py", "if sum(sizes) >= _THREADED else 1", "", COMPILED, False),
+    Mutant("compiled: as eager to start threads as to use those that are there", "compiled.py", "(_AWAKE if _parallel() else _STARTED)", "_AWAKE", COMPILED, False),
+    Mutant("compiled: chunks of a size, steps of another", "compiled.c", "begin += j->size", "begin += CHUNK", COMPILED, False),
+    Mutant("compiled: helpers for small networks", "compiled.py", "if sum(sizes) >= (_AWAKE if _parallel() else _STARTED) else 1", "", COMPILED, False),
     # --- fused.py
     Mutant("fused: one element too many", "fused.py", "top_at, at < count, number", "top_at, at <= count, number", FUSED, False),
     Mutant("fused: m and v exchanged", "fused.py", "v_at = _begin(tl.load(row + 3 * tensors)", "v_at = _begin(tl.load(row + 2 * tensors)", FUSED, False),

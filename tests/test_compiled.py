@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import textwrap
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -89,10 +90,29 @@ def test_threads_help_only_where_it_pays(threads, monkeypatch):
         function(given)
 
     monkeypatch.setattr(compiled, "_parallel", lambda: ctypes.cast(parallel, ctypes.c_void_p).value)
-    for elements in (1000, compiled._THREADED):
+    for elements in (1000, compiled._AWAKE):
         weight = Parameter(torch.ones(elements))
         assert_same_path(Padam, {}, [weight], [[torch.ones(elements)]])
     assert asked == [(3, 0)]
+    monkeypatch.setattr(compiled, "_parallel", lambda: None)  # then threads have to be started, which takes longer
+    prepare, taken = compiled.prepare, []
+
+    def watched(*kind):
+        return SimpleNamespace(step=lambda *given: (taken.append(given[4]), prepare(*kind).step(*given)))
+
+    monkeypatch.setattr(compiled, "prepare", watched)
+    for elements in (compiled._AWAKE, compiled._STARTED):
+        weight = Parameter(torch.ones(elements))
+        assert_same_path(Padam, {}, [weight], [[torch.ones(elements)]])
+    assert taken == [1, 3]
+
+
+def test_small_networks_have_a_chunk_for_every_thread(threads):
+    """Whatever the sizes: what a thread takes is cut from each tensor anew, and the rest of one may be short."""
+    threads(3)
+    for sizes in ((compiled._AWAKE + 1,), (1, 2047, 2**15, 40_001), (1023,) * 70):
+        params = [Parameter(torch.randn(size)) for size in sizes]
+        assert_same_path(Padam, {}, params, [[torch.randn_like(param) for param in params] for _ in range(2)])
 
 
 @pytest.mark.skipif(compiled._parallel() is None, reason="needs a torch that brings GNU's OpenMP, and no fork")

@@ -137,6 +137,10 @@ CIFAR-10 stand here once more, before those about ImageNet.
 
 {large_curves}
 
+The parts of our curves that these sentences speak of, as for CIFAR-10:
+
+{large_ours}
+
 ### Penn Treebank
 
 Perplexities are compared by their logarithms. Nobody published how much runs at full scale differ, so single runs
@@ -198,7 +202,7 @@ def page(root=None):
         finals=rows(*tables.verdicts(found)), curves=rows(*tables.verdicts(found, about="curves")),
         dial=rows(*tables.verdicts(found, about="figure 1")),
         theirs=rows(*tables.on_the_way(found, "reproduction-2019")),
-        ours="\n\n".join(rows(*table) for s in ("full", "small") if (table := tables.on_the_way(found, s))[1:]),
+        ours=_ways(found, claims.CELLS),
         otherwise=rows(*tables.disagreements(found)), hundred=rows(*tables.verdicts(found, "cifar100")),
         hundred_curves=rows(*tables.verdicts(found, "cifar100", "curves")),
         readings=rows(("sentence", "as it is read here"), *((f"“{c.text}”", c.reading) for c in claims.CLAIMS)),
@@ -208,6 +212,7 @@ def page(root=None):
         pictures=_networks(tables.table2, claims.LARGE, found),
         large=rows(*tables.verdicts(found, "imagenet")),
         large_curves=rows(*tables.verdicts(found, "imagenet", "curves")),
+        large_ours=_ways(found, claims.LARGE),
         texts=_networks(tables.table3, claims.TEXTS, found),
         spoken=rows(*tables.verdicts(found, "ptb")), spoken_curves=rows(*tables.verdicts(found, "ptb", "curves")),
     )  # fmt: skip
@@ -216,3 +221,9 @@ def page(root=None):
 def _networks(table, cells, found):
     """A section for each network of a table of the paper's."""
     return "\n\n".join(f"### {tables.NAMES[cell.split('/')[1]]}\n\n{rows(*table(cell, found))}" for cell in cells)
+
+
+def _ways(found, cells):
+    """What `padam.tables.on_the_way` has of our runs on these networks."""
+    made = [tables.on_the_way(found, source, cells) for source in ("full", "small")]
+    return "\n\n".join(rows(*table) for table in made if table[1:])

@@ -96,10 +96,10 @@ def behind(found, sources, networks=claims.CELLS, base="sgdm", quantity=quantiti
     return body
 
 
-def on_the_way(found, source):
-    """What the sentences about curves are read from: parts of the curves of Table 1's networks, in one source."""
+def on_the_way(found, source, networks=claims.CELLS):
+    """What the sentences about curves are read from: parts of the curves of some networks, in one source."""
     header, body = ("error in %", "optimizer (runs)", *_QUANTITIES), []
-    for network in claims.CELLS:
+    for network in networks:
         for name in recipes.OPTIMIZERS:
             if runs := [run for run in runs_of(found, source, network, name) if run.history and not run.diverged]:
                 values = [[quantity(run) for run in runs] for quantity in _QUANTITIES.values()]

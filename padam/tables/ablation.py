@@ -5,10 +5,9 @@ from padam.catalog import CATALOG
 from padam.tables.cells import EMPTY, UNBROKEN, cell, number, runs_of
 
 _ABLATED = ("sgdm", "padam", "adam", "amsgrad")
-_KINDS = {
-    "-lr0.33": "rate ÷ 3", "": "the recipe's", "-lr3": "rate × 3", "-wd5e-4": "weight decay 5e-4",
-    "-wd1e-4": "weight decay 1e-4",
-}  # fmt: skip
+_RATES = {"-lr0.33": "rate ÷ 3", "": "the recipe's", "-lr3": "rate × 3"}
+_DECAYS = {"-wd5e-4": "5e-4", "-wd1e-4": "1e-4"}  # an optimizer is asked for one of them at most
+_KINDS = _RATES | {kind: f"weight decay {value}" for kind, value in _DECAYS.items()}
 
 
 def ablation(found, network="cifar10/vgg16"):
@@ -17,13 +16,15 @@ def ablation(found, network="cifar10/vgg16"):
     A cell has the training error of the last epoch, the held out one if the miniature holds pictures out, the test
     error, and how many seeds that is.
     """
-    kinds = [kind for kind in _KINDS if any(kind in _asked(network, name) for name in _ABLATED)]
+    decays = {name: [kind for kind in _DECAYS if kind in _asked(network, name)] for name in _ABLATED}
+    tried = " or ".join(value for kind, value in _DECAYS.items() if [kind] in decays.values())
     held = " / held out" if recipes.get(f"{network}/padam", "small").holdout else ""
-    header, body = (f"training{held} / test (seeds), %", *(_KINDS[kind] for kind in kinds)), []
+    header, body = (f"training{held} / test (seeds), %", *_RATES.values(), f"weight decay {tried}"), []
     for name in _ABLATED:
         known = recipes.get(f"{network}/{name}", "small").hyper
         title = f"{CATALOG[name].title} ({known['lr']:g}, decay {known['weight_decay']:g})"
-        body.append((title, *(_errors(found, network, f"{name}{kind}") for kind in kinds)))
+        cells = [_errors(found, network, f"{name}{kind}") for kind in (*_RATES, *decays[name])]
+        body.append((title, *cells, *[""] * (not decays[name])))  # it has this decay by its recipe
     return header, *body
 
 
@@ -54,8 +55,6 @@ def _asked(network, name):
 
 
 def _errors(found, network, name):
-    if f"{network}/{name}" not in recipes.ids():
-        return ""  # no such run is asked for: it has this decay by its recipe, or nobody's question is about it
     runs = runs_of(found, "small", network, name)
     if any(run.diverged for run in runs):
         return cell(runs)

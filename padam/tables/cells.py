@@ -54,7 +54,8 @@ def ends(runs, counted=True):
         return cell(runs, counted)
     decimals = _DECIMALS.get(runs[0].source, 2)
     both = (number([getattr(run, at) for run in runs], decimals) for at in ("last", "last_top5"))
-    return " / ".join(both) + (f"{UNBROKEN}({len(runs)})" if counted else "")
+    stroke = " / " if len(runs) == 1 else f"{UNBROKEN}/ "  # with two deviations in it a line may end at the stroke
+    return stroke.join(both) + (f"{UNBROKEN}({len(runs)})" if counted else "")
 
 
 def runs_of(found, source, network, optimizer):

@@ -39,14 +39,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("forks") and os.environ.get("PADAM_FORKS") != "1":
             item.add_marker(pytest.mark.skip(reason="forks: run by another test, in a process of its own"))
-    items.sort(key=_turn)
-
-
-def _turn(item):
-    """Files that take a minute come first: with two workers, one would wait for the other if they came last."""
-    if item.path.suffix == ".ipynb":
-        return 0
-    return 1 if item.path.stem in ("test_workers", "test_fused", "test_cli", "test_studies", "test_resume") else 2
 
 
 @pytest.fixture

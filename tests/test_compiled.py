@@ -107,8 +107,8 @@ def test_threads_help_only_where_it_pays(threads, monkeypatch):
     assert taken == [1, 3]
 
 
-def test_small_networks_have_a_chunk_for_every_thread(threads):
-    """Whatever the sizes: what a thread takes is cut from each tensor anew, and the rest of one may be short."""
+def test_the_short_chunks_of_small_networks_miss_no_element(threads):
+    """What a thread takes is cut from each tensor anew, and the rest of one may be shorter still."""
     threads(3)
     for sizes in ((compiled._AWAKE + 1,), (1, 2047, 2**15, 40_001), (1023,) * 70):
         params = [Parameter(torch.randn(size)) for size in sizes]

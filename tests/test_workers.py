@@ -41,14 +41,15 @@ def few():
 def together(work, count=2):
     """[what `work()` returns or raises in each of so many processes], which are set up as torchrun does it.
 
-    They are forked, so that nothing is imported anew, and `work` may be any function.
+    They are forked, so that nothing is imported anew, and `work` may be any function; before the store is there, for a
+    lock that a thread of its holds at that moment would stay locked in the process.
     """
-    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     context, pipes = multiprocessing.get_context("fork"), []
+    ports = context.SimpleQueue()
 
     def child(rank, pipe):
         env = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": count}
-        env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": store.port, "TORCHELASTIC_USE_AGENT_STORE": "True"}
+        env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": ports.get(), "TORCHELASTIC_USE_AGENT_STORE": "True"}
         os.environ.update({key: str(value) for key, value in env.items()}, TORCHELASTIC_RUN_ID="test")
         try:
             found = work()
@@ -57,13 +58,16 @@ def together(work, count=2):
         pipe.send_bytes(pickle.dumps(found))
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that this process has threads: the store's
+        warnings.simplefilter("ignore", DeprecationWarning)  # that this process has threads: torch's, which sleep
         for rank in range(count):
             mine, its = context.Pipe(duplex=False)
             process = context.Process(target=child, args=(rank, its), daemon=True)
             process.start()
             its.close()
             pipes.append((process, mine))
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    for _ in pipes:
+        ports.put(store.port)
     found = []
     for process, pipe in pipes:
         assert pipe.poll(120), "a process hangs"

@@ -24,7 +24,7 @@ html: .venv/.complete  ## build the book from the outputs stored in the chapters
 test: .venv/.complete  ## run the tests, and every chapter once
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile tests --nbval-lax chapters
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist loadfile tests --nbval-lax chapters
 
 mutants: .venv/.complete  ## make named mistakes in the package, one by one: a test must notice each (minutes)
 	$(PY) tests/mutants.py

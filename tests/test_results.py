@@ -72,12 +72,21 @@ def test_a_cell_says_how_many_runs_it_is():
     assert tables.cell([]) == tables.EMPTY
     assert tables.cell([run(0.2, 0)]) == "20.0 / 19.0\u00a0(1)"
     assert tables.cell([run(0.2, 0)], counted=False) == "20.0 / 19.0"
-    assert tables.cell([run(0.2, 0), run(0.22, 1)]) == "21.0 ± 1.4 / 20.0 ± 1.4\u00a0(2)"
+    assert tables.cell([run(0.2, 0), run(0.22, 1)]) == "21.0 ± 1.4\u00a0/ 20.0 ± 1.4\u00a0(2)"
     table = evidence.Run("adai-pnm", "cifar10/vgg16", "adam", best=7.31, sd=0.25, runs=3)
-    assert tables.cell([table]) == f"{tables.EMPTY}\u2060 / 7.31 ± 0.25\u00a0(3)"
+    assert tables.cell([table]) == f"{tables.EMPTY}\u00a0/ 7.31 ± 0.25\u00a0(3)"
     lost = evidence.curve("full", "cifar10/vgg16", "adam", {"epoch": [1], "test_error": [0.9]}, diverged=True)
     assert tables.cell([lost]) == "diverged\u00a0(1)"
     assert tables.cell([lost, lost, run(0.2, 0)]) == "2 of 3 diverged"
+
+
+def test_others_networks_are_columns_and_optimizers_rows(tmp_path):
+    header, *body = tables.elsewhere(evidence.collect(tmp_path), "cifar10")
+    assert all(len(row) == len(header) for row in body)
+    sgdm = dict(zip(header, next(row for row in body if row[0] == "SGD-momentum"), strict=True))
+    assert sgdm["ResNet-34, Zhuang et al. (2020), 1 each"] == "6.48\u00a0/ 5.36"
+    assert sgdm["DenseNet-121, Luo et al. (2019), 1 each"] == "7.01\u00a0/ 5.68"
+    assert [row[0] for row in body] == ["SGD-momentum", "Adam", "Amsgrad", "AdamW", "Yogi", "AdaBound"]
 
 
 def test_table_2_has_both_errors_of_each_run_in_its_column(tmp_path):
@@ -121,7 +130,7 @@ def test_other_rates_and_decays_stand_beside_the_recipes_runs(tmp_path):
     rates = ("rate ÷ 3", "the recipe's", "rate × 3")
     assert header == ("training / test (seeds), %", *rates, "weight decay 5e-4 or 1e-4")
     rows, none = {row[0]: row[1:] for row in body}, tables.EMPTY
-    both = "60.5 ± 0.7 / 70.0 ± 0.0\u00a0(2)"
+    both = "60.5 ± 0.7\u00a0/ 70.0 ± 0.0\u00a0(2)"
     assert rows["Padam (0.1, decay 0.0005)"] == (none, both, none, "50.0 / 80.0\u00a0(1)")
     assert rows["SGD-momentum (0.1, decay 0.0001)"] == (none, none, "40.0 / 60.0\u00a0(1)", none)
     header, *body = tables.ablation(found, small)
@@ -146,7 +155,7 @@ def test_table_3_has_each_run_in_its_column(tmp_path, monkeypatch):
     header, *body = tables.table3("ptb/lstm2", found)
     rows = {row[0]: row[1:] for row in body}
     assert rows["Adam"] == (
-        "61.58", "67.27 / 67.27", "61.00 / 61.00\u00a0(1)", "123.5 ± 0.7 / 120.5 ± 0.7\u00a0(2)",
+        "61.58", "67.27 / 67.27", "61.00 / 61.00\u00a0(1)", "123.5 ± 0.7\u00a0/ 120.5 ± 0.7\u00a0(2)",
         "rate × 3: 112.0 / 111.0\u00a0(1)",
     )  # fmt: skip
     assert rows["Yogi"][-1] == "the paper's: 132.0 / 131.0\u00a0(1)"

@@ -2,7 +2,7 @@
 
 from padam import recipes
 from padam.catalog import CATALOG
-from padam.tables.cells import EMPTY, UNBROKEN, cell, number, runs_of
+from padam.tables.cells import EMPTY, beside, cell, number, runs_of
 
 _ABLATED = ("sgdm", "padam", "adam", "amsgrad")
 _RATES = {"-lr0.33": "rate ÷ 3", "": "the recipe's", "-lr3": "rate × 3"}
@@ -60,7 +60,7 @@ def _errors(found, network, name):
         return cell(runs)
     parts = [part for part in ("train", "valid", "test") if runs and f"{part}_error" in runs[0].history]
     values = [[100 * run.history[f"{part}_error"][-1] for run in runs] for part in parts]
-    return f"{' / '.join(number(each, 1) for each in values)}{UNBROKEN}({len(runs)})" if runs else EMPTY
+    return beside([number(each, 1) for each in values], len(runs)) if runs else EMPTY
 
 
 _OTHERS = {

@@ -36,13 +36,12 @@ def cell(runs, counted=True):
         return f"diverged{UNBROKEN}({lost})" if lost == len(runs) else f"{lost} of {len(runs)} diverged"
     if runs[0].sd is not None:
         (run,) = runs
-        many = f"{UNBROKEN}({run.runs})" if counted else ""
-        return f"{EMPTY}{_NO_END} / {run.best:.{decimals}f} ± {run.sd:.{decimals}f}{many}"
+        return beside([EMPTY, f"{run.best:.{decimals}f} ± {run.sd:.{decimals}f}"], run.runs, counted)
     both = [
         f"{EMPTY}{_NO_END}" if None in (values := [getattr(run, at) for run in runs]) else number(values, decimals)
         for at in ("last", "best")
     ]
-    return f"{both[0]} / {both[1]}" + (f"{UNBROKEN}({len(runs)})" if counted else "")
+    return beside(both, len(runs), counted)
 
 
 def ends(runs, counted=True):
@@ -54,8 +53,13 @@ def ends(runs, counted=True):
         return cell(runs, counted)
     decimals = _DECIMALS.get(runs[0].source, 2)
     both = (number([getattr(run, at) for run in runs], decimals) for at in ("last", "last_top5"))
-    stroke = " / " if len(runs) == 1 else f"{UNBROKEN}/ "  # with two deviations in it a line may end at the stroke
-    return stroke.join(both) + (f"{UNBROKEN}({len(runs)})" if counted else "")
+    return beside(both, len(runs), counted)
+
+
+def beside(numbers, count, counted=True):
+    """ "29.9 / 10.5 (1)": what is told of so many runs, and their count."""
+    stroke = " / " if count == 1 else f"{UNBROKEN}/ "  # with deviations in it a line may end at the stroke
+    return stroke.join(numbers) + (f"{UNBROKEN}({count})" if counted else "")
 
 
 def runs_of(found, source, network, optimizer):

@@ -126,7 +126,10 @@ def _letter(source):
 
 
 def elsewhere(found, dataset):
-    """What others measured on CIFAR with networks (CIFAR-10) or data (CIFAR-100) that Table 1 does not have."""
+    """What others measured on CIFAR with networks (CIFAR-10) or data (CIFAR-100) that Table 1 does not have.
+
+    A column for each network and who trained it, in how many runs of each optimizer.
+    """
     measured = {
         (network, source): row
         for source, runs in found.items()
@@ -136,13 +139,19 @@ def elsewhere(found, dataset):
         and network not in claims.CELLS
         and "," not in network
     }
-    names = [name for name in recipes.OPTIMIZERS if any(name in row for row in measured.values())]
-    body = []
+    header, columns = ["last / best, %"], []
     for (network, source), row in sorted(measured.items()):
         count = next(iter(row.values()))[0].runs
-        title = f"{network_name(network).partition(', ')[2]}, {evidence.SOURCES[source]}, {count} each"
-        body.append((title, *(cell(row.get(name, []), counted=False) for name in names)))
-    return ("last / best, %", *(CATALOG[name].title for name in names)), *body
+        header.append(f"{network_name(network).partition(', ')[2]}, {evidence.SOURCES[source]}, {count} each")
+        columns.append(row)
+    names = [name for name in recipes.OPTIMIZERS if any(name in row for row in columns)]
+    body = ((CATALOG[name].title, *(_narrow(row.get(name, [])) for row in columns)) for name in names)
+    return tuple(header), *body
+
+
+def _narrow(runs):
+    """A `cell` in two lines where the table is wider than the page."""
+    return cell(runs, counted=False).replace(" / ", f"{UNBROKEN}/ ")
 
 
 def figure1(dataset, found):

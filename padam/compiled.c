@@ -140,12 +140,14 @@ static void *worked(void *given) {
 /* One step.
 
    table: six rows of `tensors` numbers: where x, g, m, v and v_hat (or 0) begin, and how many elements they have;
+   and, if `count` is not 0, where a float is that becomes `count`: its step count;
    h: `numbers` that all tensors share, or a row for each (`own`);
    parallel: GOMP_parallel of the OpenMP library that torch has loaded, whose threads are awake already and would be in
    the way of others; 0: threads are started. */
 void step(const int64_t *table, const numbers *h, int64_t own, int64_t tensors, unsigned threads,
           void (*parallel)(void (*)(void *), void *, unsigned, unsigned), double beta1, double beta2, double exponent,
-          double sign, double l2) {
+          double sign, double l2, double count) {
+    for (int64_t t = 0; count != 0 && t < tensors; t++) *(float *)(intptr_t)table[6 * tensors + t] = count;
     const int64_t size = chunk_size(table + 5 * tensors, tensors, threads);
     job j = {table, h, own, tensors, size, 0, MODE(), beta1, beta2, exponent, sign, l2};
     if (threads > 1 && parallel) {
@@ -153,8 +155,8 @@ void step(const int64_t *table, const numbers *h, int64_t own, int64_t tensors, 
         return;
     }
     pthread_t started[MOST];
-    unsigned count = 0; /* where one cannot be started, the others do its work */
-    while (count + 1 < threads && count < MOST && !pthread_create(&started[count], 0, worked, &j)) count++;
+    unsigned helpers = 0; /* where one cannot be started, the others do its work */
+    while (helpers + 1 < threads && helpers < MOST && !pthread_create(&started[helpers], 0, worked, &j)) helpers++;
     work(&j);
-    while (count > 0) pthread_join(started[--count], 0);
+    while (helpers > 0) pthread_join(started[--helpers], 0);
 }

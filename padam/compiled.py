@@ -15,6 +15,8 @@ import threading
 import time
 from array import array
 from functools import lru_cache
+from itertools import chain
+from operator import is_
 from pathlib import Path
 
 import torch
@@ -28,6 +30,7 @@ REALS = {torch.float32: "float", torch.float64: "double", torch.complex64: "floa
 ON_DEVICE = False  # step counts are on the CPU anyway
 _FLAGS = ("-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 _STARTED, _AWAKE = 2**19, 2**16  # elements from which on it pays to start other threads, to use those of OpenMP
+_ADDRESS, _DTYPE, _ON_CPU = torch.Tensor.data_ptr, torch.Tensor.dtype.__get__, torch.Tensor.is_cpu.__get__
 _lock = threading.Lock()
 
 
@@ -65,20 +68,69 @@ def step(rule, x, g, slots, settings, group):
     """Move x and the slots (lists of CPU tensors of one dtype) by one step, `settings` as the shell makes them."""
     lists, back = memory.laid_out([x, g, *slots.values()])
     sizes = list(map(torch.Tensor.numel, x))
-    table = array("q", [at for tensors in lists for at in map(torch.Tensor.data_ptr, tensors)])
-    table.extend([0] * len(x) * (5 - len(lists)) + sizes)  # Yogi and AdaBound have no v_hat
-    decoupled = group["weight_decay"] if group["decay"] == "decoupled" else 0.0
     rows = settings[:1] if len(set(map(id, settings))) == 1 else settings  # most often all share one
-    numbers = array("d", [float(number) for one in rows for number in memory.numbers(*one, decoupled, group)])
-    p = group.get("p", 0.5)
-    threads = torch.get_num_threads() if sum(sizes) >= (_AWAKE if _parallel() else _STARTED) else 1
-    begin_table, begin_numbers = (held.buffer_info()[0] for held in (table, numbers))
-    prepare(rule, x[0].dtype, p).step(
-        begin_table, begin_numbers, len(rows) > 1, len(x), threads, _parallel(), *group["betas"], 2 * p,
-        -1.0 if group["maximize"] else 1.0, group["weight_decay"] - decoupled,
-    )  # fmt: skip
+    _call(rule, x[0].dtype, _table(lists, sizes), len(x), sum(sizes), rows, group)
     for tensor, copy in back:
         tensor.copy_(copy)
+
+
+class Known:
+    """The tensors that a step has moved: while they are the same, where they were, the next need not check them again.
+
+    Most of a small network's step would be these checks. They hold x, its slots and the step counts.
+    """
+
+    def __init__(self, x, slots, steps):
+        self.tensors = [*x, *chain(*slots.values()), *steps]
+        self.addresses, self.dtype = list(map(_ADDRESS, self.tensors)), x[0].dtype
+        self.sizes, self.strides = (list(map(of, x)) for of in (torch.Tensor.numel, torch.Tensor.stride))
+        self.elements = sum(self.sizes)
+        self.table = _table([x, x, *slots.values()], self.sizes)  # the second row is for gradients
+        self.table.extend(map(_ADDRESS, steps))
+        counts = {(step.dtype, step.is_cpu, step.numel()) for step in steps} == {(torch.float32, True, 1)}
+        alike = (list(map(torch.Tensor.stride, slot)) == self.strides for slot in slots.values())
+        self.all_plain = counts and all(map(memory.dense, x)) and all(alike)
+
+    def _holds(self, x, g, slots, steps):
+        tensors, both = [*x, *chain(*slots.values()), *steps], [*x, *g]
+        return (
+            self.all_plain
+            and list(map(_ADDRESS, tensors)) == self.addresses
+            and all(map(is_, tensors, self.tensors))
+            and set(map(_DTYPE, both)) == {self.dtype}
+            and list(map(torch.Tensor.numel, both)) == 2 * self.sizes
+            and list(map(torch.Tensor.stride, both)) == 2 * self.strides
+            and set(map(type, g)) == {torch.Tensor}
+            and all(map(_ON_CPU, g))
+            and not any(map(torch.is_neg, g))
+        )
+
+    def step(self, rule, x, g, slots, steps, settings, group):
+        """`step`, counting it in `steps` too, if these are the tensors and all are at one step; else return False."""
+        if settings.count(settings[0]) != len(settings) or not self._holds(x, g, slots, steps):
+            return False
+        count = len(x)
+        self.table[count : 2 * count] = array("q", map(_ADDRESS, g))
+        _call(rule, self.dtype, self.table, count, self.elements, settings[:1], group, settings[0][1]["t"])
+        return True
+
+
+def _table(lists, sizes):
+    """Where the tensors of x, g, m, v and v_hat begin, 0 for what is not there, and how many elements they have."""
+    table = array("q", map(_ADDRESS, chain(*lists)))
+    table.extend([0] * len(sizes) * (5 - len(lists)) + sizes)  # Yogi and AdaBound have no v_hat
+    return table
+
+
+def _call(rule, dtype, table, tensors, elements, rows, group, step_count=0.0):
+    decoupled = group["weight_decay"] if group["decay"] == "decoupled" else 0.0
+    numbers = array("d", [float(number) for one in rows for number in memory.numbers(*one, decoupled, group)])
+    p, parallel = group.get("p", 0.5), _parallel()
+    threads = torch.get_num_threads() if elements >= (_AWAKE if parallel else _STARTED) else 1
+    prepare(rule, dtype, p).step(
+        table.buffer_info()[0], numbers.buffer_info()[0], len(rows) > 1, tensors, threads, parallel, *group["betas"],
+        2 * p, -1.0 if group["maximize"] else 1.0, group["weight_decay"] - decoupled, step_count,
+    )  # fmt: skip
 
 
 @lru_cache
@@ -135,7 +187,7 @@ def _compiled(rule, real, roots):
             ) from error
     library.step.restype = None
     library.step.argtypes = [
-        *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 2, ctypes.c_uint, ctypes.c_void_p, *[ctypes.c_double] * 5,
+        *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 2, ctypes.c_uint, ctypes.c_void_p, *[ctypes.c_double] * 6,
     ]  # fmt: skip
     taken = time.perf_counter() - begun
     logging.getLogger("padam").info("compiled the fused step of %s for %s in %.1f s", rule.lower(), real, taken)

@@ -145,8 +145,14 @@ def _check_beside(rule, kind, x, g, states):
 _ready = set()  # (rule, (device, dtype), p) whose fused step has been asked for and is there
 
 
-def fused(rule, group, x, g, slots, settings, **scaler):
-    """Every number read once and written once, by the device's kernel; `scaler` as `padam.fused.step` takes it."""
+def fused(rule, group, x, g, slots, settings, steps, known, **scaler):
+    """Every number read once and written once, by the device's kernel; `scaler` as `padam.fused.step` takes it.
+
+    `known` is a dict that lasts from step to step, {} at first. Returns whether the step is counted in `steps` too.
+    """
+    if (last := known.get("last")) and last.step(rule, x, g, slots, steps, settings, group):
+        torch.autograd.graph.increment_version(x)
+        return True
     parts, p = list(_parts(x, g, *slots.values())), group.get("p", 0.5)
     for kind, tensors, (gradients, *states), _ in parts:  # what can fail comes before the first part moves
         if (rule, kind, p) not in _ready:
@@ -160,3 +166,6 @@ def fused(rule, group, x, g, slots, settings, **scaler):
         chosen = [settings[i] for i in where]
         kernel(device).step(rule, tensors, gradients, dict(zip(slots, states, strict=True)), chosen, group, **scaler)
         torch.autograd.graph.increment_version(tensors)  # so that a graph from before the step is noticed
+    about = getattr(kernel(parts[0][0][0]), "Known", None) if len(parts) == 1 else None
+    known["last"] = about and about(x, slots, steps)
+    return False

@@ -178,14 +178,18 @@ class Family(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         scale, found = getattr(self, "grad_scale", None), getattr(self, "found_inf", None)  # from GradScaler
-        for group in self.param_groups:
+        known = self.__dict__.setdefault("_known", {})  # of fused steps; it is no part of a state dict
+        for place, group in enumerate(self.param_groups):
             x, g, slots, steps = self._gather(group)
             if not x:
                 continue
             settings = self._all_settings(group, steps)
             form = forms.fused if group["fused"] else forms.loop if group["foreach"] is False else forms.foreach
-            form(self.rule, group, x, g, slots, settings, **({} if found is None else {"scaler": (scale, found)}))
-            self._count(steps, settings, found)  # a step that fails does not count
+            more = {} if found is None else {"scaler": (scale, found)}
+            if group["fused"]:
+                more |= {"steps": steps, "known": known.setdefault(place, {})}
+            if not form(self.rule, group, x, g, slots, settings, **more):
+                self._count(steps, settings, found)  # a step that fails does not count
         return loss
 
     def _count(self, steps, settings, found):
@@ -235,6 +239,7 @@ class Family(Optimizer):
         before = [dict(group) for group in self.__dict__.get("param_groups", [])]
         if before:  # loading, not unpickling
             self._refuse_incomplete(state["state"].values())
+        self.__dict__.pop("_known", None)  # it would keep the states of before
         super().__setstate__(state)
         for own, group in zip(before, self.param_groups, strict=False):
             if "decoupled_weight_decay" in group:  # torch's Adam and AdamW are one class since torch 2.7

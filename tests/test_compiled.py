@@ -5,8 +5,10 @@ import ctypes
 import logging
 import math
 import os
+import pickle
 import subprocess
 import textwrap
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -177,6 +179,10 @@ def test_it_is_compiled_once_and_says_how_long_that_took(caplog, monkeypatch):
     assert "compiled the fused step of padam for float in 0." in caplog.messages[0]
 
 
+class _Own(torch.Tensor):
+    pass
+
+
 def _refused(text, make):
     with pytest.raises(RuntimeError, match=text) as error:
         make()
@@ -235,31 +241,142 @@ def test_what_does_not_fit_the_tensors_is_refused_before_anything_moves():
     take(small, [torch.ones(3)])
     large.load_state_dict(small.state_dict())
     _refused("their states are not of their size", lambda: take(large, [torch.ones(1000)]))
-
-    class Own(torch.Tensor):
-        pass
-
-    own = torch.ones(3).as_subclass(Own).requires_grad_()
+    own = torch.ones(3).as_subclass(_Own).requires_grad_()
     own.grad = torch.ones(3)
-    _refused("takes plain tensors, and some of these are .*Own", Padam([own], fused=True).step)
+    _refused("takes plain tensors, and some of these are .*_Own", Padam([own], fused=True).step)
 
 
 def test_a_gradient_that_is_a_negative_view_is_negative():
     weight, twin = (Parameter(torch.ones(3)) for _ in range(2))
     weight.grad, twin.grad = torch._neg_view(torch.ones(3)), -torch.ones(3)
     for optimizer in (Padam([weight], fused=True), Padam([twin], foreach=False)):
-        optimizer.step()
+        for _ in range(2):
+            optimizer.step()
     torch.testing.assert_close(weight, twin)
+
+
+def _swapped(optimizer, weight):
+    optimizer.state[weight]["exp_avg"] = torch.full_like(weight, 0.5)
+
+
+def _one_ahead(optimizer, weight):
+    optimizer.state[weight]["step"] += 1
+
+
+def _loaded(optimizer, weight):
+    optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+
+
+def _count_of_doubles(optimizer, weight):
+    optimizer.state[weight]["step"] = optimizer.state[weight]["step"].double()
+
+
+def _turned_state(optimizer, weight):
+    optimizer.state[weight]["exp_avg"] = optimizer.state[weight]["exp_avg"].t().contiguous().t()
+
+
+def _gaps(optimizer, weight):
+    weight.data = torch.full((4, 8), 2.0)[:, ::2]
+    for key in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq"):
+        optimizer.state[weight][key] = torch.full((4, 8), 0.1)[:, ::2]
+
+
+CHANGES = {
+    "nothing": lambda optimizer, weight: None,
+    "other weights": lambda optimizer, weight: setattr(weight, "data", torch.full_like(weight, 2.0)),
+    "weights turned where they lie": lambda optimizer, weight: setattr(weight, "data", weight.data.t()),
+    "another gradient's order": lambda optimizer, weight: setattr(weight, "grad", weight.grad.t().contiguous().t()),
+    "another state": _swapped,
+    "a state in another order": _turned_state,
+    "the same gaps everywhere": _gaps,
+    "a step count of doubles": _count_of_doubles,
+    "a state moved": lambda optimizer, weight: optimizer.state[weight]["exp_avg"].set_(torch.full_like(weight, 0.5)),
+    "one is a step ahead": _one_ahead,
+    "a state dict loaded": _loaded,
+    "the states forgotten": lambda optimizer, weight: optimizer.state.clear(),
+    "a rate of its own": lambda optimizer, weight: optimizer.param_groups[0].update(lr=0.5, betas=(0.5, 0.9)),
+    "no gradient": lambda optimizer, weight: setattr(weight, "grad", None),
+    "a group more": lambda optimizer, weight: optimizer.add_param_group({"params": [Parameter(torch.ones(2))]}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_changes_between_two_steps_is_noticed(change):
+    """A step checks little of what the one before has seen, so everything else must be."""
+    drawn, steps = torch.randn(6, 2, 4, 4), []
+    for options in ({"fused": True}, {"foreach": False}):
+        params = [Parameter(first.clone()) for first in drawn[0]]
+        optimizer = Padam(params, lr=0.1, **options)
+        for number, gradients in enumerate(drawn[1:]):
+            for param, gradient in zip(params, gradients, strict=True):
+                param.grad = gradient.clone()
+            if number == 2:
+                CHANGES[change](optimizer, params[1])
+            optimizer.step()
+            steps.append((clones(params), copy.deepcopy(optimizer.state_dict()["state"])))
+    for ours, theirs in zip(steps[:5], steps[5:], strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def _bad_gradient(gradient):
+    def change(optimizer, weight):
+        weight.grad.data = gradient
+
+    return change
+
+
+BAD = {
+    "a shorter gradient": _bad_gradient(torch.ones(2)),
+    "a gradient of doubles": _bad_gradient(torch.ones(3, dtype=torch.float64)),
+    "a gradient of another kind": lambda optimizer, weight: setattr(weight, "grad", torch.ones(3).as_subclass(_Own)),
+    "fewer weights where they were": lambda optimizer, weight: setattr(weight, "data", weight.data[:2]),
+    "a state's first numbers": lambda optimizer, weight: optimizer.state[weight].update(
+        exp_avg=optimizer.state[weight]["exp_avg"][:2]
+    ),
+}
+
+
+@pytest.mark.parametrize("change", BAD)
+def test_what_no_longer_fits_is_refused_after_steps_that_did(change):
+    weight, other = (Parameter(torch.ones(3)) for _ in range(2))
+    optimizer = Padam([weight, other], fused=True)
+    for _ in range(3):
+        take(optimizer, [torch.ones(3), torch.ones(3)])
+    BAD[change](optimizer, weight)
+    before = clones([weight, other])
+    _refused("their (states|gradients) are not of their|takes plain tensors", optimizer.step)
+    torch.testing.assert_close([weight, other], before, rtol=0, atol=0)
+    assert optimizer.state[other]["step"] == 3
+
+
+def test_what_a_step_has_seen_is_not_checked_again(monkeypatch):
+    """Nor is it saved with the optimizer, and what is no longer needed goes."""
+    checked, check = [], compiled.step
+    monkeypatch.setattr(compiled, "step", lambda rule, x, *rest: (checked.append(len(x)), check(rule, x, *rest)))
+    params = [Parameter(torch.ones(2, 3, 4, 5).to(memory_format=CHANNELS_LAST)), Parameter(torch.ones(()))]
+    optimizer = Padam([{"params": params[:1]}, {"params": params[1:]}], fused=True)
+    for _ in range(4):
+        take(optimizer, [torch.ones_like(param) for param in params])
+    assert checked == [1, 1]
+    assert [optimizer.state[param]["step"].item() for param in params] == [4, 4]
+    twin = pickle.loads(pickle.dumps(optimizer))
+    assert "_known" in vars(optimizer)
+    assert "_known" not in vars(twin)
+    state = weakref.ref(optimizer.state[params[0]]["exp_avg"])
+    optimizer.load_state_dict(twin.state_dict())
+    assert state() is None
 
 
 def test_a_graph_from_before_the_step_is_noticed():
     """As by the other forms: its gradients would be those of weights that are gone."""
     weight = Parameter(torch.ones(3))
-    loss = (weight * weight).sum()
-    loss.backward(retain_graph=True)
-    Padam([weight], fused=True).step()
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        loss.backward()
+    optimizer = Padam([weight], fused=True)
+    for _ in range(3):
+        loss = (weight * weight).sum()
+        loss.backward(retain_graph=True)
+        optimizer.step()
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

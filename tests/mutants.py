@@ -140,7 +140,6 @@ MUTANTS = (
     Mutant("compiled: gaps are known", "compiled.py", "counts and all(map(memory.dense, x)) and", "counts and", COMPILED, False),
     Mutant("compiled: states in an order of their own are known", "compiled.py", "all(map(memory.dense, x)) and all(alike)", "all(map(memory.dense, x))", COMPILED, False),
     Mutant("compiled: known at any step", "compiled.py", "if settings.count(settings[0]) != len(settings) or not", "if not", COMPILED, False),
-    Mutant("compiled: a known step counts twice", "forms.py", "        return True\n    parts", "        return False\n    parts", COMPILED, False),
     Mutant("compiled: negative views are taken as they lie", "forms.py", "gradient.resolve_neg() for", "gradient for", COMPILED, False),
     Mutant("compiled: a fork keeps the threads of its parent", "compiled.py", "_lock, _parallel = threading.Lock(), lambda: None", "_lock = threading.Lock()", COMPILED, False),
     Mutant("compiled: threads of its own beside OpenMP's", "compiled.c", "if (threads > 1 && parallel) {", "if (0) {", COMPILED, False),

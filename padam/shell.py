@@ -197,7 +197,8 @@ class Family(Optimizer):
         shared = settings[0]
         if found is None and isinstance(shared[1]["t"], float) and all(own is shared for own in settings):
             # They are all on the CPU and the same: copying is several times faster there than adding.
-            torch._foreach_copy_(steps, [torch.tensor(shared[1]["t"], device="cpu")] * len(steps))
+            steps[0].fill_(shared[1]["t"])
+            torch._foreach_copy_(steps, [steps[0]] * len(steps))
             return
         for device in {step.device for step in steps}:
             one = 1.0 if found is None else (found == 0).float().reshape(()).to(device, non_blocking=True)

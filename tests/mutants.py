@@ -158,7 +158,7 @@ MUTANTS = (
     Mutant("short states are rounded when loaded", "shell.py", "if param.dtype in forms.SHORT:\n", "if False:\n", TORCH[1:], False),
     # --- shell.py and optim.py
     Mutant("forms: betas swapped", "forms.py", 'ours["beta1"], ours["beta2"] = options', 'ours["beta2"], ours["beta1"] = options', TORCH, False),
-    Mutant("shell: step counts twice", "shell.py", 'torch.tensor(shared[1]["t"], device', 'torch.tensor(shared[1]["t"] + 1, device', TORCH, False),
+    Mutant("shell: step counts twice", "shell.py", 'steps[0].fill_(shared[1]["t"])', 'steps[0].fill_(shared[1]["t"] + 1)', TORCH, False),
     Mutant("shell: one step count for all", "shell.py", "and all(own is shared for own in settings)", "", TORCH, False),
     Mutant("shell: exact leaves eps", "shell.py", "/ c1, eps * c2**0.5", "/ c1, eps", TORCH, False),
     Mutant("shell: folded without its root", "shell.py", "alpha = alpha * c2**0.5 / c1", "alpha = alpha * c2 / c1", TORCH, False),

@@ -105,9 +105,9 @@ def kernel(device):
     return found
 
 
-def counts_on_device(group, param):
-    """Whether a parameter's step count lies where the parameter does, instead of on the CPU."""
-    return group["capturable"] or bool(group["fused"]) and getattr(kernel(param.device), "ON_DEVICE", False)
+def counts_on_device(device):
+    """Whether the fused step has its step counts where the parameters are, instead of on the CPU."""
+    return getattr(kernel(device), "ON_DEVICE", False)
 
 
 def check_fused(rule, kinds):

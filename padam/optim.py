@@ -21,8 +21,9 @@ def _documented(cls):
             the plain loop.
         fused: True reads and writes each number once, for Padam, AMSGrad, Yogi and AdaBound. On a CPU that is a step in
             C, compiled when it is first taken (half a second; it needs a C compiler, and float32 or float64); on
-            CUDA one Triton kernel (compute capability 8.0 or more; float32, bfloat16 or float16), which no GPU has run
-            yet, so None does not choose it.
+            CUDA one Triton kernel (compute capability 8.0 or more; float32, bfloat16 or float16). None chooses the
+            kernel where it serves, unless `foreach` is given; no GPU that we know of has run it, so a process that is
+            about to choose it tries it there first, for seconds, against the loop. On a CPU None never chooses it.
         capturable: keep the step count on the device, so that a CUDA graph can capture the step.
 
     Any option can be set per parameter group. lr may be a 0-dim tensor.

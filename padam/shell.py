@@ -7,7 +7,7 @@ import math
 import torch
 from torch.optim import Optimizer
 
-from padam import forms
+from padam import forms, trial
 from padam.catalog import CATALOG, CORRECTIONS, DECAYS, check
 
 # Options of torch's classes that mean nothing here; a loaded state dict leaves them behind.
@@ -80,11 +80,17 @@ class Family(Optimizer):
         tensors = [tensor for tensor in tensors if isinstance(tensor, torch.Tensor)]  # torch's own check refuses others
         forms.check_fused(self.rule, {(tensor.device, tensor.dtype) for tensor in tensors})
 
+    def _takes_fused(self, group):
+        """Whether a group's step is the fused one: because it is asked for, or chosen where nothing is."""
+        if group["fused"] is None and group["foreach"] is None:
+            return trial.chosen(type(self), group["params"])
+        return bool(group["fused"])
+
     @property
     def _step_supports_amp_scaling(self):
         """Whether GradScaler leaves unscaling, and leaving a step out, to the step itself, as to torch's fused ones."""
         return all(
-            group["fused"] and all(getattr(forms.kernel(x.device), "ON_DEVICE", False) for x in group["params"])
+            self._takes_fused(group) and all(forms.counts_on_device(x.device) for x in group["params"])
             for group in self.param_groups
         )
 
@@ -110,19 +116,19 @@ class Family(Optimizer):
             steps = [state["step"] for state in states]
             slots = {name: [state[key] for state in states] for name, (key, _) in kinds.items()}
         except KeyError:  # a first step, or an option was changed to one that needs another slot
+            fused = self._takes_fused(group)
             for param, state in zip(x, states, strict=True):
-                self._begin(param, state, kinds, group)
+                self._begin(param, state, kinds, group["capturable"] or fused and forms.counts_on_device(param.device))
             return self._gather(group)
         if any(map(torch.Tensor.is_complex, x)):
             x, slots = forms.reals(x), {name: forms.reals(tensors) for name, tensors in slots.items()}
             g = forms.reals([grad.resolve_conj() for grad in g])
         return x, g, slots, steps
 
-    def _begin(self, param, state, kinds, group):
-        """Give a parameter's state what it lacks."""
+    def _begin(self, param, state, kinds, on_device):
+        """Give a parameter's state what it lacks, the step count on the parameter's device or on the CPU."""
         if "step" not in state:
-            device = param.device if forms.counts_on_device(group, param) else "cpu"
-            state["step"] = torch.zeros((), dtype=torch.float32, device=device)
+            state["step"] = torch.zeros((), dtype=torch.float32, device=param.device if on_device else "cpu")
         for key, start in kinds.values():
             if key not in state:
                 dtype = torch.float32 if param.dtype in forms.SHORT else param.dtype
@@ -184,9 +190,10 @@ class Family(Optimizer):
             if not x:
                 continue
             settings = self._all_settings(group, steps)
-            form = forms.fused if group["fused"] else forms.loop if group["foreach"] is False else forms.foreach
+            fused = self._takes_fused(group)
+            form = forms.fused if fused else forms.loop if group["foreach"] is False else forms.foreach
             more = {} if found is None else {"scaler": (scale, found)}
-            if group["fused"]:
+            if fused:
                 more |= {"steps": steps, "known": known.setdefault(place, {})}
             if not form(self.rule, group, x, g, slots, settings, **more):
                 self._count(steps, settings, found)  # a step that fails does not count
@@ -249,9 +256,11 @@ class Family(Optimizer):
                 del group[key]
             group.update({k: v for k, v in own.items() if k not in group or k in ("foreach", "fused")})
         for group in self.param_groups:
+            fused = self._takes_fused(group)
             for param in group["params"]:
+                on_device = group["capturable"] or fused and forms.counts_on_device(param.device)
                 for key, value in self.state.get(param, {}).items():
                     if key == "step":  # a number in old dicts; torch's fused classes keep it on the device
-                        device = param.device if forms.counts_on_device(group, param) else "cpu"
+                        device = param.device if on_device else "cpu"
                         value = torch.as_tensor(value, dtype=torch.float32, device=device)
                     self.state[param][key] = value.clone()  # or it would be the caller's

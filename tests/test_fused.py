@@ -18,7 +18,7 @@ import warm
 from test_contract import CHANNELS_LAST, ROUNDING, ROWS, clones, exchanged, has, parameters, path, take, tensors
 from torch.nn import Parameter
 
-from padam import AdaBound, AMSGrad, Padam, PartialAdagrad, Yogi, forms, fused
+from padam import AdaBound, AMSGrad, Padam, PartialAdagrad, Yogi, forms, fused, trial
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
@@ -170,6 +170,22 @@ def test_it_compiles_for_gpus_without_one():
     each = fused._BLOCK // (4 * 32) // 4  # instructions of a thread for a tensor: four warps, four numbers
     expected = [(tensors * each, (tensors - 1) * each) for tensors in (5, 5, 4, 4)]
     assert run.stdout.strip().split(";") == [str(moves) for moves in expected]
+
+
+@runs_the_kernel
+def test_it_is_chosen_on_a_gpu_after_a_trial(monkeypatch):
+    monkeypatch.setattr(trial, "AUTOMATIC", (DEVICE,))
+    monkeypatch.setattr(trial, "_tried", {})
+    stepped, step = [], fused.step
+    monkeypatch.setattr(fused, "step", lambda rule, x, *rest, **more: (stepped.append(x), step(rule, x, *rest, **more)))
+    for cls in SERVED:
+        weight = Parameter(torch.ones(5, device=DEVICE))
+        optimizer = cls([weight])
+        take(optimizer, [torch.ones_like(weight)])
+        assert stepped[-1][0] is weight
+        assert optimizer._step_supports_amp_scaling
+        assert optimizer.state[weight]["step"].device == weight.device
+    assert list(trial._tried.values()) == [True] * 4
 
 
 @runs_the_kernel

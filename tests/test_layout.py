@@ -24,7 +24,7 @@ MAY = {
     "compiled": {"catalog", "memory"},
     "fused": {"catalog", "memory"},
     "forms": {"catalog", "loop", "foreach", "memory", "compiled", "fused"},
-    "shell": {"catalog", "forms"},
+    "shell": {"catalog", "forms", "trial"},
     "optim": {"catalog", "shell"},
     "schedules": set(),
     "lock": set(),
@@ -37,6 +37,7 @@ MAY = {
     "bench": {"bench", "data", "forms", "models", "optim", "recipes", "records", "training"},
     "studies": {"data", "models", "optim", "recipes", "records", "studies", "training"},
     "options": {"recipes"},
+    "trial": {"forms"},
     "ends": {"reproduce", "training"},
     "cli": {"bench", "ends", "options", "recipes", "records", "reproduce", "results", "studies", "training"},
     "__main__": {"cli"},
@@ -100,7 +101,7 @@ def test_the_optimizers_load_little_beyond_torch():
     extra = _loaded("from padam import Padam") - _loaded("import torch, torch.optim")
     own = {name for name in extra if name.split(".")[0] == "padam"}
     assert own == {"padam"} | {
-        f"padam.{name}" for name in ("catalog", "foreach", "forms", "loop", "memory", "optim", "shell")
+        f"padam.{name}" for name in ("catalog", "foreach", "forms", "loop", "memory", "optim", "shell", "trial")
     }
     assert not {"torchvision", "matplotlib", "tqdm", "mlxtend"} & extra
     assert len(extra - own) < 10, sorted(extra - own)

@@ -68,8 +68,7 @@ def step(rule, x, g, slots, settings, group):
     """Move x and the slots (lists of CPU tensors of one dtype) by one step, `settings` as the shell makes them."""
     lists, back = memory.laid_out([x, g, *slots.values()])
     sizes = list(map(torch.Tensor.numel, x))
-    rows = settings[:1] if len(set(map(id, settings))) == 1 else settings  # most often all share one
-    _call(rule, x[0].dtype, _table(lists, sizes), len(x), sum(sizes), rows, group)
+    _call(rule, x[0].dtype, _table(lists, sizes), len(x), sum(sizes), _rows(settings), group)
     for tensor, copy in back:
         tensor.copy_(copy)
 
@@ -77,7 +76,7 @@ def step(rule, x, g, slots, settings, group):
 class Known:
     """The tensors that a step has moved: while they are the same, where they were, the next need not check them again.
 
-    Most of a small network's step would be these checks. They hold x, its slots and the step counts.
+    Most of a small network's step would be these checks. It keeps x, its slots and the step counts.
     """
 
     def __init__(self, x, slots, steps):
@@ -107,12 +106,17 @@ class Known:
 
     def step(self, rule, x, g, slots, steps, settings, group):
         """`step`, counting it in `steps` too, if these are the tensors and all are at one step; else return False."""
-        if settings.count(settings[0]) != len(settings) or not self._holds(x, g, slots, steps):
+        rows, count = _rows(settings), len(x)
+        if len(rows) > 1 or not self._holds(x, g, slots, steps):
             return False
-        count = len(x)
         self.table[count : 2 * count] = array("q", map(_ADDRESS, g))
-        _call(rule, self.dtype, self.table, count, self.elements, settings[:1], group, settings[0][1]["t"])
+        _call(rule, self.dtype, self.table, count, self.elements, rows, group, rows[0][1]["t"])
         return True
+
+
+def _rows(settings):
+    """The settings, or the one of them that most often all tensors share."""
+    return settings[:1] if len(set(map(id, settings))) == 1 else settings
 
 
 def _table(lists, sizes):

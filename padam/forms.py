@@ -17,6 +17,7 @@ from padam import memory
 from padam.catalog import CATALOG
 
 SHORT = (torch.bfloat16, torch.float16)
+PLAIN = {torch.Tensor, torch.nn.Parameter}  # what a fused step takes: a class of somebody's own may lie anywhere
 _DTYPE, _DEVICE = torch.Tensor.dtype.__get__, torch.Tensor.device.__get__
 _TORCH_TO_OURS = {"rho": "beta2", "alpha": "beta2"}
 
@@ -105,11 +106,6 @@ def kernel(device):
     return found
 
 
-def counts_on_device(device):
-    """Whether the fused step has its step counts where the parameters are, instead of on the CPU."""
-    return getattr(kernel(device), "ON_DEVICE", False)
-
-
 def check_fused(rule, kinds):
     """Raise RuntimeError unless a fused step serves tensors of these kinds, (device, dtype)."""
     reason = None
@@ -132,7 +128,7 @@ def _refuse(rule, reason):
 
 def _check_beside(rule, kind, x, g, states):
     """Raise RuntimeError unless what lies beside x is of its size and kind: a fused step goes by addresses."""
-    if others := {type(tensor) for tensors in (x, g) for tensor in tensors} - {torch.Tensor, torch.nn.Parameter}:
+    if others := {type(tensor) for tensors in (x, g) for tensor in tensors} - PLAIN:
         _refuse(rule, f"it takes plain tensors, and some of these are {', '.join(sorted(map(str, others)))}")
     sizes, wide = list(map(torch.Tensor.numel, x)), torch.float32 if kind[1] in SHORT else kind[1]
     for what, tensors, dtype in (("gradients", g, kind[1]), *(("states", tensors, wide) for tensors in states)):

@@ -86,11 +86,16 @@ class Family(Optimizer):
             return trial.chosen(type(self), group["params"])
         return bool(group["fused"])
 
+    def _counts_on_device(self, group):
+        """Whether a group's step counts lie where its parameters do, instead of on the CPU."""
+        return group["capturable"] or self._takes_fused(group)
+
     @property
     def _step_supports_amp_scaling(self):
         """Whether GradScaler leaves unscaling, and leaving a step out, to the step itself, as to torch's fused ones."""
         return all(
-            self._takes_fused(group) and all(forms.counts_on_device(x.device) for x in group["params"])
+            self._takes_fused(group)
+            and all(getattr(forms.kernel(x.device), "ON_DEVICE", False) for x in group["params"])
             for group in self.param_groups
         )
 
@@ -116,9 +121,9 @@ class Family(Optimizer):
             steps = [state["step"] for state in states]
             slots = {name: [state[key] for state in states] for name, (key, _) in kinds.items()}
         except KeyError:  # a first step, or an option was changed to one that needs another slot
-            fused = self._takes_fused(group)
+            on_device = self._counts_on_device(group)
             for param, state in zip(x, states, strict=True):
-                self._begin(param, state, kinds, group["capturable"] or fused and forms.counts_on_device(param.device))
+                self._begin(param, state, kinds, on_device)
             return self._gather(group)
         if any(map(torch.Tensor.is_complex, x)):
             x, slots = forms.reals(x), {name: forms.reals(tensors) for name, tensors in slots.items()}
@@ -256,9 +261,8 @@ class Family(Optimizer):
                 del group[key]
             group.update({k: v for k, v in own.items() if k not in group or k in ("foreach", "fused")})
         for group in self.param_groups:
-            fused = self._takes_fused(group)
+            on_device = self._counts_on_device(group)
             for param in group["params"]:
-                on_device = group["capturable"] or fused and forms.counts_on_device(param.device)
                 for key, value in self.state.get(param, {}).items():
                     if key == "step":  # a number in old dicts; torch's fused classes keep it on the device
                         device = param.device if on_device else "cpu"

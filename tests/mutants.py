@@ -32,6 +32,7 @@ class Mutant(NamedTuple):
 RULES = ("tests/test_formulas.py", "tests/test_identities.py", "tests/test_oracles.py")
 TORCH = ("tests/test_agreement.py", "tests/test_contract.py")
 COMPILED = ("tests/test_compiled.py",)
+TRIAL = ("tests/test_trial.py",)
 FUSED = ("tests/test_fused.py",)
 SHELL = ("tests/test_reference.py", "tests/test_formulas.py", "tests/test_identities.py")
 TRAINING = ("tests/test_training.py",)
@@ -129,14 +130,6 @@ MUTANTS = (
     Mutant("compiled: a graph goes unnoticed from the second step on", "forms.py", "torch.autograd.graph.increment_version(x)", "pass", COMPILED, False),
     Mutant("compiled: nothing is known", "forms.py", 'known["last"] = about and about', 'known["last"] = None and about', COMPILED, False),
     Mutant("compiled: what is known is kept beyond a loaded state", "shell.py", 'self.__dict__.pop("_known", None)', "pass", COMPILED, False),
-    Mutant("trial: nothing is tried", "trial.py", "serves and _agrees(owner, device, dtype)", "serves", COMPILED, False),
-    Mutant("trial: what is wrong is chosen", "trial.py", "        return False\n    return True", "        return True\n    return True", COMPILED, False),
-    Mutant("trial: only weights are looked at", "trial.py", "[[param.detach() for param in params], states]", "[[param.detach() for param in params]]", COMPILED, False),
-    Mutant("trial: tried anew for each optimizer", "trial.py", "    if kind not in _tried:\n", "    if True:\n", COMPILED, False),
-    Mutant("trial: chosen while torch compiles", "trial.py", " or torch.compiler.is_compiling()", "", COMPILED, False),
-    Mutant("trial: chosen for tensors of any class", "trial.py", "kind in _PLAIN and ", "", COMPILED, False),
-    Mutant("trial: chosen on a CPU", "trial.py", 'AUTOMATIC = ("cuda",)', 'AUTOMATIC = ("cuda", "cpu")', COMPILED, False),
-    Mutant("trial: chosen beside foreach", "shell.py", 'group["fused"] is None and group["foreach"] is None', 'group["fused"] is None', COMPILED, False),
     Mutant("compiled: tensors that moved are known", "compiled.py", "list(map(_ADDRESS, tensors)) == self.addresses", "len(tensors) == len(self.tensors)", COMPILED, False),
     Mutant("compiled: other tensors at an address are known", "compiled.py", "            and all(map(is_, tensors, self.tensors))\n", "", COMPILED, False),
     Mutant("compiled: known in any dtype", "compiled.py", "            and set(map(_DTYPE, both)) == {self.dtype}\n", "", COMPILED, False),
@@ -147,13 +140,23 @@ MUTANTS = (
     Mutant("compiled: any step count is known", "compiled.py", "self.all_plain = counts and ", "self.all_plain = ", COMPILED, False),
     Mutant("compiled: gaps are known", "compiled.py", "counts and all(map(memory.dense, x)) and", "counts and", COMPILED, False),
     Mutant("compiled: states in an order of their own are known", "compiled.py", "all(map(memory.dense, x)) and all(alike)", "all(map(memory.dense, x))", COMPILED, False),
-    Mutant("compiled: known at any step", "compiled.py", "if settings.count(settings[0]) != len(settings) or not", "if not", COMPILED, False),
+    Mutant("compiled: known at any step", "compiled.py", "if len(rows) > 1 or not", "if not", COMPILED, False),
     Mutant("compiled: negative views are taken as they lie", "forms.py", "gradient.resolve_neg() for", "gradient for", COMPILED, False),
     Mutant("compiled: a fork keeps the threads of its parent", "compiled.py", "_lock, _parallel = threading.Lock(), lambda: None", "_lock = threading.Lock()", COMPILED, False),
     Mutant("compiled: threads of its own beside OpenMP's", "compiled.c", "if (threads > 1 && parallel) {", "if (0) {", COMPILED, False),
     Mutant("compiled: as eager to start threads as to use those that are there", "compiled.py", "(_AWAKE if parallel else _STARTED)", "_AWAKE", COMPILED, False),
     Mutant("compiled: chunks of a size, steps of another", "compiled.c", "begin += j->size", "begin += CHUNK", COMPILED, False),
     Mutant("compiled: helpers for small networks", "compiled.py", "if elements >= (_AWAKE if parallel else _STARTED) else 1", "", COMPILED, False),
+    # --- trial.py
+    Mutant("trial: nothing is tried", "trial.py", "serves and _agrees(owner, device, dtype)", "serves", TRIAL, False),
+    Mutant("trial: what is wrong is chosen", "trial.py", "        return False\n    return True", "        return True\n    return True", TRIAL, False),
+    Mutant("trial: only weights are looked at", "trial.py", "[[param.detach() for param in params], states]", "[[param.detach() for param in params]]", TRIAL, False),
+    Mutant("trial: tried anew for each optimizer", "trial.py", "    if kind not in _tried:\n", "    if True:\n", TRIAL, False),
+    Mutant("trial: chosen while torch compiles", "trial.py", " or torch.compiler.is_compiling()", "", TRIAL, False),
+    Mutant("trial: chosen for tensors of any class", "trial.py", "kind in forms.PLAIN and ", "", TRIAL, False),
+    Mutant("trial: chosen on a CPU", "trial.py", 'AUTOMATIC = ("cuda",)', 'AUTOMATIC = ("cuda", "cpu")', TRIAL, False),
+    Mutant("trial: chosen beside foreach", "shell.py", 'group["fused"] is None and group["foreach"] is None', 'group["fused"] is None', TRIAL, False),
+    Mutant("trial: a class over ours by its own hand", "trial.py", "optimizer = ours(", "optimizer = owner(", TRIAL, False),
     # --- fused.py
     Mutant("fused: one element too many", "fused.py", "top_at, at < count, number", "top_at, at <= count, number", FUSED, False),
     Mutant("fused: m and v exchanged", "fused.py", "v_at = _begin(tl.load(row + 3 * tensors)", "v_at = _begin(tl.load(row + 2 * tensors)", FUSED, False),

@@ -189,6 +189,20 @@ def test_it_is_chosen_on_a_gpu_after_a_trial(monkeypatch):
 
 
 @runs_the_kernel
+@pytest.mark.parametrize("dtype", fused.DTYPES, ids=str)
+@pytest.mark.parametrize("cls", SERVED)
+def test_a_trial_tells_a_right_kernel_from_a_wrong_one(cls, dtype, monkeypatch, caplog):
+    assert trial._agrees(cls, torch.device(DEVICE), dtype), caplog.messages
+    step = fused.step
+
+    def swapped(rule, x, g, slots, settings, group, *rest):
+        step(rule, x, g, slots, settings, group | {"betas": group["betas"][::-1]}, *rest)
+
+    monkeypatch.setattr(fused, "step", swapped)
+    assert not trial._agrees(cls, torch.device(DEVICE), dtype)
+
+
+@runs_the_kernel
 def test_forms_exchange_their_states():
     whole, others = exchanged(parameters(DEVICE, torch.float32))
     for other in others:

@@ -4,23 +4,41 @@
 package loads nothing (PEP 562): `import padam.rules` needs NumPy alone.
 """
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from padam.optim import (
+        AdaBound,
+        AMSGrad,
+        Padam,
+        PartialAdadelta,
+        PartialAdagrad,
+        PartialAdamax,
+        PartialRMSprop,
+        Yogi,
+    )
+
 __version__ = "0.1.0"
 
-_OPTIMIZERS = (
-    "Padam", "AMSGrad", "Yogi", "AdaBound",
-    "PartialAdagrad", "PartialRMSprop", "PartialAdadelta", "PartialAdamax",
-)  # fmt: skip
+__all__ = [
+    "AMSGrad",
+    "AdaBound",
+    "Padam",
+    "PartialAdadelta",
+    "PartialAdagrad",
+    "PartialAdamax",
+    "PartialRMSprop",
+    "Yogi",
+]
 
-__all__ = [*_OPTIMIZERS]
 
-
-def __getattr__(name):
-    if name in _OPTIMIZERS:
+def __getattr__(name: str) -> Any:
+    if name in __all__:
         from padam import optim
 
         return getattr(optim, name)
     raise AttributeError(f"module 'padam' has no attribute {name!r}")
 
 
-def __dir__():
-    return sorted([*globals(), *_OPTIMIZERS])
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

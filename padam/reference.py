@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from padam import rules
-from padam.catalog import CATALOG, DECAYS, check
+from padam.catalog import CATALOG, DECAYS, check, warn_beyond_the_proof
 
 
 def one_minus_power(beta, t):
@@ -49,6 +49,7 @@ def settings(name, **hyper):
     if full["decay"] not in DECAYS:
         raise ValueError(f"decay is {full['decay']!r}; it is one of {', '.join(map(repr, DECAYS))}")
     check(name, {k: v for k, v in full.items() if not callable(v)})
+    warn_beyond_the_proof(name, full.get("p"))
     return full
 
 
@@ -71,13 +72,14 @@ def iterate(name, x0, gradients, *, steps=None, project=None, lr=None, **hyper):
         raise ValueError("gradients is a function, so steps= must say how many steps to take")
     full = settings(name, **hyper, **({} if lr is None else {"lr": lr}))
     rate = full["lr"] if callable(full["lr"]) else lambda t: full["lr"]
-    base = rate(1)
+    base = 0.0
     rule = getattr(rules, name)
     x = np.array(x0, dtype=np.result_type(np.asarray(x0).dtype, np.float32))
     state = start(name, x, **hyper)
     beta1, beta2 = full.get("beta1", 0.0), full.get("beta2", 0.0)
     for t in range(1, (len(gradients) if steps is None else steps) + 1):
         raw = rate(t)
+        base = base or raw  # the first rate that is not 0
         alpha, eps = correct(
             full["correction"], lr=raw, eps=full.get("eps", 0.0), beta1=beta1, beta2=beta2, p=full.get("p", 0.5), t=t
         )

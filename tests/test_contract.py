@@ -36,11 +36,10 @@ from padam import (
     PartialAdamax,
     PartialRMSprop,
     Yogi,
-    compiled,
-    forms,
-    memory,
 )
 from padam.catalog import CORRECTIONS
+from padam.optim import foreach as lists  # the module, for "foreach" is an option in what follows
+from padam.optim.fused import cpu
 
 CHANNELS_LAST = torch.channels_last
 FAMILY = (Padam, AMSGrad, Yogi, AdaBound, PartialAdagrad, PartialRMSprop, PartialAdadelta, PartialAdamax)
@@ -232,7 +231,7 @@ class TestStep(Contract):
     @optims(INFOS, dtypes=[torch.float64])
     def test_blocks_change_nothing(self, device, dtype, optim_info):
         """Large tensors in parts, small ones together, whatever their order in memory, each at its own step count."""
-        with mock.patch.object(memory, "BLOCK", 4):
+        with mock.patch.object(lists, "BLOCK", 4):
             for options in rows(optim_info, device):
                 params = parameters(device, dtype, shapes=((0,), (3,), (2, 4), (), (2,), (0,), (3, 3), (5,), (1,)))
                 turned = Parameter(torch.randn(2, 3, 2, 2, device=device, dtype=dtype).to(memory_format=CHANNELS_LAST))
@@ -329,7 +328,7 @@ class TestStep(Contract):
     @optims(INFOS)
     def test_grad_scaler(self, device, dtype, optim_info):
         """A scaled loss makes the step of the unscaled one, and none where the gradient is infinite."""
-        fused = [{"fused": True}] if optim_info.optim_cls.rule in compiled.RULES and device == "cpu" else []
+        fused = [{"fused": True}] if optim_info.optim_cls.rule in cpu.RULES and device == "cpu" else []
         for form in ({"foreach": False}, {"foreach": True}, *fused):
             plain, scaled = (Parameter(torch.ones(3, device=device, dtype=dtype)) for _ in range(2))
             one, other = (optim_info.optim_cls([x], **form) for x in (plain, scaled))
@@ -412,7 +411,8 @@ class TestStateDict(Contract):
             for gradient in gradients[:4]:
                 take(theirs, gradient)
             ours = optim_info.optim_cls(clones(params), **options)
-            ours.load_state_dict(theirs.state_dict())
+            with self.assertWarnsRegex(UserWarning, r"of another class .*takes over its lr.*To convert it, set lr"):
+                ours.load_state_dict(theirs.state_dict())
             self.assert_same_path(theirs, ours, gradients[4:], tolerance={"rtol": 1e-12, "atol": 1e-12})
 
     @optims(INFOS)
@@ -487,8 +487,8 @@ instantiate_device_type_tests(TestStateDict, globals())
 
 ACCUMULATORS = ("initial_accumulator", "initial_accumulator_value")
 ERRORS = (  # options, the error they are, and what it says: the argument, the value, what was expected
-    ({"p": 0.7}, ValueError, r"p = 0\.7 is outside \[0, 0\.5\]: p = 0 is SGD with momentum and p = 1/2 Amsgrad"),
-    ({"p": -0.1}, ValueError, r"p = -0\.1 is outside \[0, 0\.5\]"),
+    ({"p": 1.1}, ValueError, r"p = 1\.1 is outside \[0, 1\]: p = 0 is SGD with momentum and p = 1/2 Amsgrad"),
+    ({"p": -0.1}, ValueError, r"p = -0\.1 is outside \[0, 1\]"),
     *(({key: -0.1}, ValueError, rf"{key} = -0\.1 is outside \[0, ∞\)") for key in ("lr", "eps", "weight_decay")),
     *(({key: -1}, ValueError, rf"{key} = -1 is outside \[0, ∞\)") for key in ("lr_decay", "final_lr", *ACCUMULATORS)),
     *(({key: 1.1}, ValueError, rf"{key} = 1\.1 is outside \[0, 1\)") for key in ("rho", "alpha", "momentum")),
@@ -512,8 +512,8 @@ class TestBlocks(TestCase):
         """Each element once, in blocks of at most the size, and not in many more than that takes."""
         sizes = (3, 20, 0, 5, 5, 16, 1, 40, 7, 8)
         tensors = [torch.zeros(size) for size in sizes]
-        with mock.patch.object(memory, "BLOCK", 16):
-            for (x, twin), owners in memory.blocks([tensors, [torch.zeros(size) for size in sizes]]):
+        with mock.patch.object(lists, "BLOCK", 16):
+            for (x, twin), owners in lists.blocks([tensors, [torch.zeros(size) for size in sizes]]):
                 self.assertEqual([part.shape for part in x], [part.shape for part in twin])
                 self.assertTrue(0 < sum(part.numel() for part in x) <= 16)
                 for part, owner in zip(x, owners, strict=True):
@@ -523,12 +523,12 @@ class TestBlocks(TestCase):
 
     def test_a_step_over_a_large_tensor_is_a_step_over_its_parts(self):
         """What the blocks are for: the rule never sees more than a block of one."""
-        seen, weight = [], Parameter(torch.ones(memory.BLOCK * 2 + 5))
+        seen, weight = [], Parameter(torch.ones(lists.BLOCK * 2 + 5))
         weight.grad = torch.ones_like(weight)
-        rule = forms.foreach_rules.padam
-        with mock.patch.object(forms.foreach_rules, "padam", lambda x, *rest: (seen.append(x), rule(x, *rest))):
+        rule = lists.padam
+        with mock.patch.dict(lists.RULES, padam=lambda x, *rest: (seen.append(x), rule(x, *rest))):
             Padam([weight]).step()
-        self.assertEqual([len(x[0]) for x in seen], [memory.BLOCK, memory.BLOCK, 5])
+        self.assertEqual([len(x[0]) for x in seen], [lists.BLOCK, lists.BLOCK, 5])
         self.assertEqual(weight.unique().numel(), 1)
 
 
@@ -581,7 +581,7 @@ class TestErrors(TestCase):
     @each_class
     def test_fused_where_no_fused_step_serves(self, cls):
         """Given to the constructor, in a group, and in a group that is added later, which then is not."""
-        kind = torch.bfloat16 if cls.rule in compiled.RULES else torch.float32
+        kind = torch.bfloat16 if cls.rule in cpu.RULES else torch.float32
         group, optimizer = {"params": parameters("cpu", kind), "fused": True}, cls(parameters("cpu", torch.float32))
         for make in (lambda: cls(**group), lambda: cls([dict(group)]), lambda: optimizer.add_param_group(group)):
             with self.assertRaisesRegex(RuntimeError, f"^{cls.__name__}: fused=True, but no .* Use fused=None, which"):

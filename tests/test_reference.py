@@ -119,7 +119,7 @@ def test_effective_rates_are_what_multiplies_m(gradients):
     [
         (lambda: reference.run("adamm", [0.0], [[1.0]]), "no optimizer is called 'adamm'.*padam"),
         (lambda: reference.run("padam", [0.0], lambda x, t: x), "steps= must say"),
-        (lambda: reference.run("padam", [0.0], [[1.0]], p=0.7), r"p = 0.7 is outside \[0, 0.5\].*Amsgrad"),
+        (lambda: reference.run("padam", [0.0], [[1.0]], p=1.2), r"p = 1.2 is outside \[0, 1\].*Amsgrad"),
         (lambda: reference.run("padam", [0.0], [[1.0]], lr=-1), r"lr = -1 is outside \[0, ∞\)"),
         (lambda: reference.run("padam", [0.0], [[1.0]], lr=float("nan")), "lr = nan is outside"),
         (lambda: reference.run("padam", [0.0], [[1.0]], beta1=1.0), r"beta1 = 1 is outside \[0, 1\)"),

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from padam import models, optim
 from padam.bench.fair import in_turn, provenance, spread
-from padam.forms import kernel
+from padam.optim import fused
 
 BYTES = 36  # a parameter, if each number is read once and written once
 NETWORKS = {
@@ -63,7 +63,7 @@ def forms(device):
         "foreach": (optim.Padam, rate | {"foreach": True}),
     }
     found["foreach, p = 1/5"] = optim.Padam, rate | {"foreach": True, "p": 1 / 5}
-    if (serves := kernel(device)) and serves.refusal("padam", {(device, torch.float32)}) is None:
+    if fused.why_unsupported("padam", device, torch.float32) is None:
         found["fused"] = optim.Padam, rate | {"fused": True}
         found["fused, p = 1/5"] = optim.Padam, rate | {"fused": True, "p": 1 / 5}
     return found

@@ -11,13 +11,14 @@ import torch
 from padam import __version__
 
 _ROOT = Path(__file__).parents[1]
-_CODE = ("optim.py", "shell.py", "foreach.py", "loop.py", "catalog.py", "schedules.py", "data", "models", "training")
+_CODE = ("optim", "catalog.py", "schedules.py", "data", "models", "training")
 
 
 @functools.cache
 def source_hash():
     """sha256 of the source files a result depends on: optimizers, schedule, data, networks, training."""
-    files = [path for name in _CODE for path in sorted((_ROOT / name).rglob("*.py")) or [_ROOT / name]]
+    files = [path for name in _CODE for path in sorted((_ROOT / name).rglob("*.[cp]*")) or [_ROOT / name]]
+    files = [path for path in files if path.suffix in (".py", ".c")]
     digest = hashlib.sha256()
     for path in files:
         digest.update(str(path.relative_to(_ROOT)).encode() + b"\0" + path.read_bytes())
@@ -31,7 +32,10 @@ def commit():
     try:
         head, changed = (
             subprocess.run(["git", "-C", _ROOT.parent, *command], capture_output=True, text=True, check=True).stdout
-            for command in (("rev-parse", "HEAD"), ("status", "--porcelain", "--", "padam/*.py", "padam/**/*.py"))
+            for command in (
+                ("rev-parse", "HEAD"),
+                ("status", "--porcelain", "--", "padam/*.py", "padam/**/*.py", "padam/**/*.c"),
+            )
         )
     except (OSError, subprocess.CalledProcessError):
         return None

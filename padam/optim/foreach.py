@@ -4,13 +4,19 @@ rule(x, g, s, h) moves the tensors of x and of s (s.m, s.v, ... are lists beside
 are those of `rules.py`, written a second time on purpose: their agreement is what the tests rest on. h.lr,
 h.eps, h.t, h.c1 and h.final_lr are lists, one number or 0-dim tensor per tensor of x, for a parameter that
 was frozen for a while is at a step of its own. Weight decay is already in g.
+
+`step` drives them; on a CPU in blocks that stay in its cache.
 """
 
-from functools import lru_cache
+from types import SimpleNamespace
 
 import torch
 
 from padam.catalog import ROOTS
+from padam.optim.loop import HALF, one_each, rule_options
+
+BLOCK = 2**19  # elements; what a rule reads and writes of so many stays in a CPU's cache from pass to pass
+PLAIN = (torch.Tensor, torch.nn.Parameter)  # a class of somebody's own may lie in memory as it likes
 
 
 def _power(base, exponent):
@@ -23,13 +29,11 @@ def _power(base, exponent):
     return base
 
 
-def _once(number, tensors):
-    """The number as torch is quickest to take it: on the CPU a Python number is made a tensor for each of `tensors`."""
-    quick = tensors[0].is_cpu and tensors[0].dtype in (torch.float32, torch.float64)
-    return _scalar(number, tensors[0].dtype) if quick else number
-
-
-_scalar = lru_cache(lambda number, dtype: torch.tensor(number, dtype=dtype, device="cpu"))
+def _scalar(number, like):
+    """The number as torch is quickest to take it: on a CPU it makes a Python number a tensor, for each of a list."""
+    if like.is_cpu and like.dtype in (torch.float32, torch.float64):
+        return torch.tensor(number, dtype=like.dtype, device="cpu")
+    return number
 
 
 def _average(mean, new, beta):
@@ -37,14 +41,14 @@ def _average(mean, new, beta):
 
 
 def _average_square(mean, new, beta):
-    torch._foreach_mul_(mean, _once(beta, mean))
+    torch._foreach_mul_(mean, _scalar(beta, mean[0]))
     torch._foreach_addcmul_(mean, new, new, 1 - beta)
 
 
 def _denominator(v, eps, exponent):
     denominator = torch._foreach_sqrt(v)
     same = not isinstance(eps[0], torch.Tensor) and eps.count(eps[0]) == len(eps)
-    torch._foreach_add_(denominator, _once(eps[0], v) if same else eps)
+    torch._foreach_add_(denominator, _scalar(eps[0], v[0]) if same else eps)
     return _power(denominator, exponent)
 
 
@@ -132,3 +136,74 @@ def adabound(x, g, s, h):
     torch._foreach_minimum_(rate, [final * (1 + 1 / (h.gamma * t)) for final, t in bounds])
     torch._foreach_mul_(rate, s.m)
     torch._foreach_sub_(x, rate)
+
+
+RULES = {
+    rule.__name__: rule
+    for rule in (amsgrad, padam, partial_adagrad, partial_rmsprop, partial_adadelta, partial_adamax, yogi, adabound)
+}
+
+
+def step(rule, group, tensors, scalars):
+    """Move `tensors` (a `base.Tensors`) by one step of a rule, many at a time."""
+    options, scalars = rule_options(group), one_each(scalars, len(tensors.x))
+    lists = [tensors.x, tensors.g, *tensors.states.values()]
+    half = tensors.x[0].dtype in HALF
+    if half:
+        lists[:2] = [x.float() for x in tensors.x], [g.float() for g in tensors.g]
+    in_blocks = tensors.x[0].is_cpu and not torch.compiler.is_compiling()
+    for block, places in blocks(lists) if in_blocks else [(lists, range(len(tensors.x)))]:
+        own = {name: [values[i] for i in places] for name, values in scalars.items()}
+        _step_block(rule, group, block, tuple(tensors.states), SimpleNamespace(**(options | own)))
+    if half:
+        torch._foreach_copy_(tensors.x, lists[0])
+
+
+def _step_block(rule, group, lists, names, h):
+    x, g, *states = lists
+    if group["maximize"]:
+        g = torch._foreach_neg(g)
+    if group["weight_decay"] != 0 and group["decay"] == "l2":
+        g = torch._foreach_add(g, x, alpha=group["weight_decay"])
+    elif group["weight_decay"] != 0:
+        torch._foreach_mul_(x, h.shrink)
+    RULES[rule](x, g, SimpleNamespace(**dict(zip(names, states, strict=True))), h)
+
+
+def blocks(lists):
+    """Lists of tensors beside each other in blocks of about `BLOCK` elements, each with the places of its tensors.
+
+    Large tensors are cut into flat views, small ones are put together. A rule passes over its tensors a dozen times;
+    over a block at a time, only the first pass reads from memory.
+    """
+    sizes, start, held = [tensor.numel() for tensor in lists[0]], 0, 0
+    if sum(sizes) <= BLOCK:
+        yield lists, range(len(sizes))
+        return
+    for place, size in enumerate([*sizes, None]):
+        large = size is not None and size > BLOCK and _can_be_cut([tensors[place] for tensors in lists])
+        if held and (size is None or large or held + size > BLOCK):
+            yield [tensors[start:place] for tensors in lists], range(start, place)
+            start, held = place, 0
+        if large:
+            for parts in zip(*(_cut(tensors[place]) for tensors in lists), strict=True):
+                yield [[part] for part in parts], (place,)
+            start = place + 1
+        else:
+            held += size or 0
+
+
+def is_dense(tensor):
+    """Whether a tensor's numbers lie in memory without gaps, in its own order or with the channels last."""
+    if tensor.is_neg() or tensor._is_zerotensor():  # its numbers are those in memory times -1, or in no memory
+        return False
+    return tensor.is_contiguous() or (tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
+
+
+def _can_be_cut(beside):
+    """Whether these tensors, one of each list, are plain, dense and of the same layout."""
+    return is_dense(beside[0]) and all(type(t) in PLAIN and t.stride() == beside[0].stride() for t in beside)
+
+
+def _cut(tensor):
+    return tensor.as_strided((tensor.numel(),), (1,)).split(BLOCK)

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import weakref
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ import warm
 from test_contract import CHANNELS_LAST, ROUNDING, ROWS, clones, exchanged, has, parameters, path, take, tensors
 from torch.nn import Parameter
 
-from padam import AdaBound, AMSGrad, Padam, PartialAdagrad, Yogi, forms, fused, trial
+from padam import AdaBound, AMSGrad, Padam, PartialAdagrad, Yogi
+from padam.optim import fused, loop
+from padam.optim.fused import triton as kernel
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
@@ -37,7 +40,7 @@ TOLERANCE = {  # one place of the parameters' dtype, for the interpreter cuts of
 runs_the_kernel = pytest.mark.skipif(not INTERPRETED and DEVICE == "cpu", reason="needs CUDA, or Triton's interpreter")
 
 
-@pytest.mark.skipif(INTERPRETED or fused.triton is None, reason="starts the interpreter, or Triton is missing")
+@pytest.mark.skipif(INTERPRETED or kernel.triton is None, reason="starts the interpreter, or Triton is missing")
 def test_the_kernel_by_tritons_interpreter():
     """All of the tests below, in a process in which Triton interprets."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", __file__]
@@ -49,7 +52,7 @@ def test_the_kernel_by_tritons_interpreter():
 @pytest.fixture(autouse=True)
 def _on_the_cpu_too(monkeypatch):
     if INTERPRETED:
-        monkeypatch.setattr(forms, "kernel", lambda device: fused)
+        monkeypatch.setattr(fused, "backend", lambda device: kernel)
 
 
 def same_path(cls, row, params, gradients):
@@ -61,7 +64,7 @@ def same_path(cls, row, params, gradients):
         take(other, gradient)
         for ours, theirs in zip(tensors(other), tensors(one), strict=True):
             torch.testing.assert_close(ours, theirs, **TOLERANCE[ours.dtype], equal_nan=True, check_device=False)
-            if ours.dtype in forms.SHORT:
+            if ours.dtype in loop.HALF:
                 ours.detach().copy_(theirs)  # so that each step is compared alone
 
 
@@ -75,7 +78,7 @@ def test_it_equals_the_loop(cls, row, dtype):
 
 @runs_the_kernel
 @pytest.mark.parametrize("cls", SERVED)
-@pytest.mark.parametrize("size", [1, fused._BLOCK - 1, fused._BLOCK, 2 * fused._BLOCK + 5])
+@pytest.mark.parametrize("size", [1, kernel._BLOCK - 1, kernel._BLOCK, 2 * kernel._BLOCK + 5])
 def test_the_ends_of_tensors(cls, size):
     """What lies behind a tensor stays as it is, whatever the number of elements and the address."""
     for shift in (0, 1):
@@ -107,99 +110,165 @@ def test_what_is_no_number_stays_none(cls):
     same_path(cls, {}, [Parameter(ones.clone())], [[gradients], [ones], [gradients.flip(0)]])
 
 
+class Launches:
+    """Stands for the kernel: keeps what each launch was given, and launches nothing."""
+
+    def __init__(self):
+        self.programs, self.tables = [], []
+
+    def __getitem__(self, grid):
+        self.programs.extend(grid)
+        return lambda places, *given, **constants: self.tables.append(places)
+
+
 @runs_the_kernel
 def test_one_launch_moves_all_of_resnet18(monkeypatch):
-    """One for each group of 62 tensors, and the table is made again only when a tensor is another."""
+    """One for each group of 62 tensors, and its table is made again only when a tensor is another."""
     from padam.bench.steps import shapes
 
-    launches, kernel = [], fused._kernel
-
-    class Counting:
-        def __getitem__(self, grid):
-            launches.append(grid)
-            return lambda *given, **constants: None
-
-    monkeypatch.setattr(fused, "_kernel", Counting())
-    fused._table.cache_clear()
+    launches = Launches()
+    monkeypatch.setattr(kernel, "_kernel", launches)
     groups = [[Parameter(torch.zeros(size, device=DEVICE)) for size in shapes("resnet18-w8")] for _ in range(2)]
     for param in sum(groups, []):
         param.grad = torch.zeros_like(param)
     optimizer = Padam([{"params": groups[0]}, {"params": groups[1], "lr": 0.01}], fused=True)
     for _ in range(3):
         optimizer.step()
-    programs = sum(math.ceil(param.numel() / fused._BLOCK) for param in groups[0])
-    assert launches == [(programs,)] * 6
     assert len(groups[0]) == 62
-    assert fused._table.cache_info().misses == 2
+    assert launches.programs == [sum(math.ceil(param.numel() / kernel._BLOCK) for param in groups[0])] * 6
+    first, second = launches.tables[:2]
+    assert all(table is first for table in launches.tables[::2])
+    assert all(table is second for table in launches.tables[1::2])
     groups[1][0].grad = torch.zeros_like(groups[1][0])
     optimizer.step()
-    assert fused._table.cache_info().misses == 3
-    assert kernel is not fused._kernel
+    assert launches.tables[-2] is first
+    assert launches.tables[-1] is not second
+    assert launches.tables[-1][1, 0] == groups[1][0].grad.data_ptr()
 
 
-def wide_moves(rule, capability):
+@runs_the_kernel
+def test_what_a_graph_reads_stays_as_long_as_its_optimizer(monkeypatch):
+    """A captured step has a table of its own, which neither later steps nor another layout replace."""
+    launches = Launches()
+    monkeypatch.setattr(kernel, "_kernel", launches)
+    weight, late = (Parameter(torch.zeros(5, device=DEVICE)) for _ in range(2))
+    optimizer = Padam([weight, late], fused=True)
+    take(optimizer, [torch.ones(5), None])
+    monkeypatch.setattr(fused, "is_captured", lambda device: True)
+    take(optimizer, [weight.grad, None])
+    monkeypatch.setattr(fused, "is_captured", lambda device: False)
+    captured = weakref.ref(launches.tables[1])
+    del launches.tables[:]
+    for gradients in ([torch.ones(5), None], [torch.ones(5), torch.ones(5)]):
+        take(optimizer, gradients)
+        assert captured() is not None
+        assert launches.tables[-1] is not captured()
+    del optimizer
+    assert captured() is None
+
+
+@runs_the_kernel
+def test_tensors_are_aligned_each_for_itself(monkeypatch):
+    """One that begins where none should takes no wide moves; its neighbors do."""
+    launches = Launches()
+    monkeypatch.setattr(kernel, "_kernel", launches)
+    shifted = torch.zeros(2049, device=DEVICE)[1:]
+    params = [Parameter(torch.zeros(2048, device=DEVICE)), Parameter(shifted), Parameter(torch.zeros(8, device=DEVICE))]
+    take(Padam(params, fused=True), [torch.ones_like(param) for param in params])
+    assert launches.tables[0][7].tolist() == [1, 0, 1]
+
+
+@runs_the_kernel
+@pytest.mark.parametrize("cls", SERVED)
+def test_programs_of_very_large_groups_search_for_their_tensor(cls, monkeypatch):
+    """As beyond a billion elements; tensors without any have no program."""
+    monkeypatch.setattr(kernel, "_SEARCHED", 0)
+    params = parameters(DEVICE, torch.float32, shapes=((0,), (3,), (2500,), (0,), (1024,), (), (1025,), (0,)))
+    same_path(cls, {}, params, [[torch.randn_like(param) for param in params] for _ in range(2)])
+
+
+@runs_the_kernel
+def test_yogi_stands_still_where_v_is_the_square():
+    """v - g^2 is exactly 0 there; contracted into one operation it would be the rounding error of g^2, with a sign."""
+    g = torch.linspace(0.1, 1.0, 1000, device=DEVICE)
+    weight = Parameter(torch.ones_like(g))
+    optimizer = Yogi([weight], fused=True)
+    take(optimizer, [g])
+    optimizer.state[weight]["exp_avg_sq"].copy_(g * g)
+    before = optimizer.state[weight]["exp_avg_sq"].clone()
+    take(optimizer, [g])
+    assert torch.equal(optimizer.state[weight]["exp_avg_sq"], before)
+
+
+@runs_the_kernel
+def test_numbers_are_not_contracted(monkeypatch):
+    """The interpreter never does; so a GPU's compiler is told not to."""
+    told = []
+
+    class Asked(Launches):
+        def __getitem__(self, grid):
+            return lambda *given, **options: told.append(options)
+
+    monkeypatch.setattr(kernel, "_kernel", Asked())
+    weight = Parameter(torch.ones(3, device=DEVICE))
+    take(Yogi([weight], fused=True), [torch.ones(3, device=DEVICE)])
+    assert told[0]["enable_fp_fusion"] is False
+
+
+FLOAT = torch.float32
+VARIANTS = (  # rule, ROOTS, L2, ASCEND, SCALED, CHECKED, dtype, HALVINGS
+    *((0, roots, False, False, False, False, FLOAT, 0) for roots in (-2, -1, 0, 1, 2, 3)),
+    *((rule, 0, False, False, False, False, FLOAT, 0) for rule in (1, 2)),
+    *((rule, 2, True, True, True, True, FLOAT, 0) for rule in (0, 1, 2)),
+    *(
+        (rule, 2, False, False, False, False, dtype, 0)
+        for rule in (0, 1, 2)
+        for dtype in (torch.bfloat16, torch.float16)
+    ),
+    (0, 2, True, False, False, False, FLOAT, 0),
+    (0, 2, False, False, True, True, torch.float16, 20),
+)
+
+
+def wide_moves(rule, roots, l2, ascend, scaled, checked, dtype, halvings, capability):
     """How many instructions of 16 bytes read and write in the kernel's PTX, as it is compiled for a GPU."""
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    given = {"table": "*i64", "owners": "*i32", "tensors": "i32"} | dict.fromkeys(
-        ("numbers", "scale", "found"), "*fp32"
-    )
+    given = {"places": "*i64", "owners": "*i32", "tensors": "i32"}
+    given |= dict.fromkeys(("numbers", "scale", "found_inf"), "*fp32")
     given |= dict.fromkeys(("keep1", "new1", "keep2", "new2", "exponent", "decay"), "fp32")
-    real = fused._KINDS[torch.float32]
-    constants = {"RULE": rule, "ROOTS": 2, "L2": True, "ASCEND": False, "SCALED": True, "CHECKED": True, "X": real,
-                 "G": real, "STATE": real, "ALIGNED": True, "BLOCK": fused._BLOCK}  # fmt: skip
-    places = {(fused._kernel.arg_names.index(name),): value for name, value in constants.items()}
-    source = ASTSource(fused._kernel, given | dict.fromkeys(constants, "constexpr"), constexprs=places)
-    found = fused.triton.compile(source, target=GPUTarget("cuda", capability, 32)).asm["ptx"]
+    constants = {"RULE": rule, "ROOTS": roots, "L2": l2, "ASCEND": ascend, "SCALED": scaled, "CHECKED": checked,
+                 "X": kernel._KINDS[dtype], "STATE": kernel._KINDS[FLOAT], "HALVINGS": halvings,
+                 "BLOCK": kernel._BLOCK}  # fmt: skip
+    places = {(kernel._kernel.arg_names.index(name),): value for name, value in constants.items()}
+    source = ASTSource(kernel._kernel, given | dict.fromkeys(constants, "constexpr"), constexprs=places)
+    target = GPUTarget("cuda", capability, 32)
+    found = kernel.triton.compile(source, target=target, options={"enable_fp_fusion": False}).asm["ptx"]
     return found.count("ld.global.v4"), found.count("st.global.v4")
 
 
-@pytest.mark.skipif(INTERPRETED or fused.triton is None, reason="interprets, or Triton is missing")
+@pytest.mark.skipif(INTERPRETED or kernel.triton is None, reason="interprets, or Triton is missing")
 def test_it_compiles_for_gpus_without_one():
-    """Four numbers at a time: four or five tensors are read and one fewer written by instructions of 16 bytes.
+    """All 19 variants, for three generations, with warnings as errors. Of float32, four numbers are moved at a time:
+    four or five tensors are read and one fewer written by instructions of 16 bytes.
 
     In a process of its own, for what LLVM leaves behind does not survive a fork, and other tests fork.
     """
+    assert len(VARIANTS) == len(set(VARIANTS)) == 19
     code = """
-        import test_fused
-        print(*[test_fused.wide_moves(rule, chip) for rule, chip in ((0, 80), (0, 90), (1, 90), (2, 80))], sep=";")
+        from test_fused_triton import FLOAT, VARIANTS, wide_moves, kernel
+        each = kernel._BLOCK // (4 * 32) // 4  # instructions of a thread for a tensor: four warps, four numbers
+        for variant in VARIANTS:
+            tensors = 5 if variant[0] == 0 else 4
+            for capability in (75, 80, 90):
+                moves = wide_moves(*variant, capability)
+                wanted = tensors * each, (tensors - 1) * each
+                assert moves == wanted or variant[6] != FLOAT, (variant, capability, moves, wanted)
+        print("all")
     """
-    run = warm.run("-W", "ignore", "-c", textwrap.dedent(code), cwd=Path(__file__).parent)
-    assert run.returncode == 0, run.stderr[-3000:]
-    each = fused._BLOCK // (4 * 32) // 4  # instructions of a thread for a tensor: four warps, four numbers
-    expected = [(tensors * each, (tensors - 1) * each) for tensors in (5, 5, 4, 4)]
-    assert run.stdout.strip().split(";") == [str(moves) for moves in expected]
-
-
-@runs_the_kernel
-def test_it_is_chosen_on_a_gpu_after_a_trial(monkeypatch):
-    monkeypatch.setattr(trial, "AUTOMATIC", (DEVICE,))
-    monkeypatch.setattr(trial, "_tried", {})
-    stepped, step = [], fused.step
-    monkeypatch.setattr(fused, "step", lambda rule, x, *rest, **more: (stepped.append(x), step(rule, x, *rest, **more)))
-    for cls in SERVED:
-        weight = Parameter(torch.ones(5, device=DEVICE))
-        optimizer = cls([weight])
-        take(optimizer, [torch.ones_like(weight)])
-        assert stepped[-1][0] is weight
-        assert optimizer._step_supports_amp_scaling
-        assert optimizer.state[weight]["step"].device == weight.device
-    assert list(trial._tried.values()) == [True] * 4
-
-
-@runs_the_kernel
-@pytest.mark.parametrize("dtype", fused.DTYPES, ids=str)
-@pytest.mark.parametrize("cls", SERVED)
-def test_a_trial_tells_a_right_kernel_from_a_wrong_one(cls, dtype, monkeypatch, caplog):
-    assert trial._agrees(cls, torch.device(DEVICE), dtype), caplog.messages
-    step = fused.step
-
-    def swapped(rule, x, g, slots, settings, group, *rest):
-        step(rule, x, g, slots, settings, group | {"betas": group["betas"][::-1]}, *rest)
-
-    monkeypatch.setattr(fused, "step", swapped)
-    assert not trial._agrees(cls, torch.device(DEVICE), dtype)
+    run = warm.run("-W", "error", "-c", textwrap.dedent(code), cwd=Path(__file__).parent)
+    assert run.stdout.strip() == "all", run.stderr[-3000:]
 
 
 @runs_the_kernel
@@ -275,14 +344,13 @@ def test_a_cuda_graph_captures_it():
 def test_what_it_cannot_serve_is_refused_and_says_why(monkeypatch):
     device = torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
-    assert "below compute capability 8.0, and cuda has 7.5" in fused.refusal("padam", {(device, torch.float32)})
+    assert "below compute capability 8.0, and cuda has 7.5" in kernel.why_unsupported("padam", device, torch.float32)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    assert fused.refusal("padam", {(device, torch.bfloat16)}) is None
-    assert "float32, bfloat16 and float16, and some .* torch.float64".replace(".* ", "of these are ") in fused.refusal(
-        "padam", {(device, torch.float64)}
-    )
-    assert "no fused form of this rule" in fused.refusal("partial_adagrad", set())
-    monkeypatch.setattr(fused, "triton", None)
-    assert "needs Triton, which cannot be imported here" in fused.refusal("padam", {(device, torch.float32)})
+    assert kernel.why_unsupported("padam", device, torch.bfloat16) is None
+    why = kernel.why_unsupported("padam", device, torch.float64)
+    assert "takes float32, bfloat16 and float16, and some of these are torch.float64" in why
+    assert "no fused form of this rule" in kernel.why_unsupported("partial_adagrad", device, torch.float32)
+    monkeypatch.setattr(kernel, "triton", None)
+    assert "needs Triton, which cannot be imported here" in kernel.why_unsupported("padam", device, torch.float32)
     with pytest.raises(RuntimeError, match="no fused form of this rule"):
         PartialAdagrad([Parameter(torch.ones(3))], fused=True)

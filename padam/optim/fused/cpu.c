@@ -1,4 +1,4 @@
-/* One step of Padam, Amsgrad, Yogi or AdaBound over many tensors on a CPU; `padam/compiled.py` compiles and calls it.
+/* One step of Padam, Amsgrad, Yogi or AdaBound over many tensors on a CPU; `cpu.py` compiles and calls it.
 
    A rule that is written in passes reads and writes memory in each of them. Here every number is read once and written
    once: five reads and four writes a parameter (Yogi and AdaBound have no maximum: four and three).
@@ -79,7 +79,7 @@ static void chunk(REAL *restrict x, const REAL *restrict grad, REAL *restrict m,
         v[i] = keep2 * v[i] + new2 * (g * g);
 #endif
 #if RULE == PADAM
-        v_hat[i] = v_hat[i] >= v[i] ? v_hat[i] : v[i]; /* and what is no number stays none */
+        v_hat[i] = v_hat[i] >= v[i] ? v_hat[i] : v[i]; /* NaN propagates */
         const REAL step = lr * m[i] / power(root(v_hat[i]) + eps, (REAL)exponent);
 #elif RULE == ADABOUND
         REAL rate = lr / (root(v[i]) + eps);

@@ -1,12 +1,20 @@
 """The rules in PyTorch, one tensor at a time: the truth that every faster form is compared with.
 
 rule(x, g, s, h) moves x and the tensors of s in place. Names, order and symbols are those of `rules.py`;
-h.lr and h.eps are alpha_t and eps_t, numbers or 0-dim tensors, and weight decay is already in g.
+h.lr and h.eps are alpha_t and eps_t, numbers or 0-dim tensors, and weight decay is already in g. `step` drives them.
 """
+
+from types import SimpleNamespace
 
 import torch
 
 from padam.catalog import ROOTS
+
+HALF = (
+    torch.bfloat16,
+    torch.float16,
+)  # 16-bit numbers: stepped in float32, in which their states are, and rounded once
+_OUR_NAMES = {"rho": "beta2", "alpha": "beta2"}  # torch's names of options -> those that the rules read
 
 
 def _power(base, exponent):
@@ -75,3 +83,46 @@ def adabound(x, g, s, h):
     lower = h.final_lr * (1 - 1 / (h.gamma * h.t + 1))
     upper = h.final_lr * (1 + 1 / (h.gamma * h.t))
     x.sub_(rate.clamp_(lower, upper) * s.m)
+
+
+RULES = {
+    rule.__name__: rule
+    for rule in (amsgrad, padam, partial_adagrad, partial_rmsprop, partial_adadelta, partial_adamax, yogi, adabound)
+}
+
+
+def rule_options(group):
+    """A group's options by the names that the rules read: beta1 and beta2 for betas, beta2 for rho and alpha."""
+    options = {_OUR_NAMES.get(name, name): value for name, value in group.items() if name not in ("params", "betas")}
+    if "betas" in group:
+        options["beta1"], options["beta2"] = group["betas"]
+    return options
+
+
+def one_each(scalars, count):
+    """Step scalars (`base.step_scalars`) as {name: list of `count` numbers or 0-dim tensors}, one for each tensor."""
+    lists = {}
+    for name, value in scalars.items():
+        if isinstance(value, torch.Tensor):
+            lists[name] = list(value.unbind()) if value.ndim else [value] * count
+        else:
+            lists[name] = value if isinstance(value, list) else [value] * count
+    return lists
+
+
+def step(rule, group, tensors, scalars):
+    """Move `tensors` (a `base.Tensors`) by one step of a rule, one tensor after the other."""
+    options, scalars = rule_options(group), one_each(scalars, len(tensors.x))
+    for place, (param, g) in enumerate(zip(tensors.x, tensors.g, strict=True)):
+        h = SimpleNamespace(**(options | {name: values[place] for name, values in scalars.items()}))
+        s = SimpleNamespace(**{name: states[place] for name, states in tensors.states.items()})
+        x, g = (param.float(), g.float()) if param.dtype in HALF else (param, g)
+        if group["maximize"]:
+            g = -g
+        if group["weight_decay"] != 0 and group["decay"] == "l2":
+            g = g.add(x, alpha=group["weight_decay"])
+        elif group["weight_decay"] != 0:
+            x.mul_(h.shrink)
+        RULES[rule](x, g, s, h)
+        if x is not param:
+            param.copy_(x)

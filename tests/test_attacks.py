@@ -26,6 +26,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from padam import AdaBound, AMSGrad, Padam, PartialRMSprop, Yogi
 from padam.optim import base, fused
+from padam.optim import foreach as lists
 from padam.optim.fused import cpu
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -404,6 +405,24 @@ def test_a_step_that_was_traced_does_not_change_later_ones():
     for options, param in (({}, weight), ({"foreach": False}, twin)):
         take(Padam([param], betas=(0.31, 0.77), eps=1e-7, **options), [torch.ones(3)])
     torch.testing.assert_close(weight, twin)
+
+
+class Whole(torch.Tensor):
+    """A tensor of somebody's own, which cannot be cut."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        if func is torch.Tensor.as_strided:
+            raise NotImplementedError("as_strided")
+        return super().__torch_function__(func, types, args, kwargs)
+
+
+def test_large_tensors_of_another_class_are_stepped_whole(monkeypatch):
+    monkeypatch.setattr(lists, "BLOCK", 4)
+    own, plain = torch.ones(9).as_subclass(Whole).requires_grad_(), Parameter(torch.ones(9))
+    for param in (own, plain):
+        take(Padam([param]), [torch.full((9,), 0.5)])
+    assert torch.equal(own.detach().as_subclass(torch.Tensor), plain)
 
 
 @pytest.mark.parametrize("form", [{}, {"foreach": False}, {"fused": True}], ids=str)

@@ -24,7 +24,7 @@ from torch._dynamo.testing import CompileCounter
 from torch.nn import Parameter
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from padam import AdaBound, AMSGrad, Padam, PartialRMSprop, Yogi
+from padam import AdaBound, AMSGrad, Padam, PartialAdagrad, PartialRMSprop, Yogi
 from padam.optim import base, fused
 from padam.optim import foreach as lists
 from padam.optim.fused import cpu
@@ -119,13 +119,13 @@ def test_a_layout_keeps_no_tensor_and_goes_with_its_group():
     optimizer = Padam([{"params": [weight]}, {"params": [apart]}], fused=True)
     for _ in range(2):
         take(optimizer, [torch.ones(3), torch.ones(3)])
-    assert [layout is not None for layout in optimizer._last_layouts] == [True, False]
+    assert [pointers is not None for pointers in optimizer._last_pointers] == [True, False]
     gone = weakref.ref(optimizer.state[weight]["exp_avg"])
     optimizer.state[weight]["exp_avg"] = torch.zeros(3)
     assert gone() is None
     del optimizer.param_groups[1]
     take(optimizer, [torch.ones(3)])
-    assert len(optimizer._last_layouts) == len(optimizer._last_options) == 1
+    assert len(optimizer._last_pointers) == len(optimizer._last_options) == 1
 
 
 @needs_compiler
@@ -215,10 +215,13 @@ WRONG = (  # a call, the error it is, and what it says
     (lambda x: Padam([x], eps=torch.tensor(1e-8)), TypeError, "eps is a tensor, but must be a plain number"),
     (lambda x: Padam([x], partial=1 / 8), TypeError, "no option 'partial': the exponent is p"),
     (lambda x: Padam([{"params": [x], "partial": 1 / 8}]), TypeError, "no option 'partial': the exponent is p"),
-    (lambda x: Padam([x], amsgrad=True), TypeError, "no option 'amsgrad': the running maximum is always kept"),
+    (lambda x: Padam([x], amsgrad=True), TypeError, "no option 'amsgrad': .* keep the running maximum always"),
     (lambda x: AdaBound([x], amsbound=True), TypeError, "AdaBound has no option 'amsbound'"),
     (lambda x: Padam([x], weight_decouple=True), TypeError, "no option 'weight_decouple': write decay='decoupled'"),
     (lambda x: Padam([x], momentum=0.9), TypeError, r"no option 'momentum': it is betas\[0\]"),
+    (lambda x: PartialAdagrad([x], momentum=0.9), TypeError, r"no option 'momentum'\. It takes"),
+    (lambda x: AMSGrad([x], partial=0.1), TypeError, r"no option 'partial'\. It takes"),
+    (lambda x: Padam([{"lr": 0.1}], fused=True), KeyError, "params"),
     (lambda x: Padam([x], weight_dacay=0.1), TypeError, "no option 'weight_dacay': did you mean weight_decay"),
     (lambda x: Padam([x], differentiable=True), TypeError, "no gradient flows through a step"),
     (lambda x: Padam(torch.nn.Linear(2, 2)), TypeError, r"got a Linear; .* pass model.parameters\(\)"),

@@ -72,7 +72,7 @@ def test_it_equals_the_loop_however_tensors_lie_in_memory(cls):
 
 
 @pytest.mark.parametrize("cls", SERVED)
-@pytest.mark.parametrize("count", [1, 2, 3, 8, 70])
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
 @pytest.mark.parametrize("started", [False, True], ids=["torch's threads", "started"])
 def test_several_threads_take_every_element_once(cls, count, started, threads, monkeypatch):
     """Large tensors and small ones; as many threads as torch has: those of its OpenMP, or some that are started."""
@@ -94,7 +94,7 @@ def test_threads_help_only_where_it_pays(threads, monkeypatch):
         function(given)
 
     monkeypatch.setattr(cpu, "_openmp", lambda: ctypes.cast(parallel, ctypes.c_void_p).value)
-    for elements in (1000, cpu._TO_WAKE):
+    for elements in (1000, cpu._MIN_NUMEL_OPENMP):
         weight = Parameter(torch.ones(elements))
         assert_same_path(Padam, {}, [weight], [[torch.ones(elements)]])
     assert asked == [(3, 0)]
@@ -105,16 +105,18 @@ def test_threads_help_only_where_it_pays(threads, monkeypatch):
         return SimpleNamespace(step=lambda *given: (taken.append(given[4]), prepare(*kind).step(*given)))
 
     monkeypatch.setattr(cpu, "prepare", watched)
-    for elements in (cpu._TO_WAKE, cpu._TO_START):
+    for elements in (cpu._MIN_NUMEL_OPENMP, cpu._MIN_NUMEL_PTHREADS):
         weight = Parameter(torch.ones(elements))
         assert_same_path(Padam, {}, [weight], [[torch.ones(elements)]])
-    assert taken == [1, 3]
+    threads(cpu._MAX_THREADS + 6)
+    assert_same_path(Padam, {}, [weight], [[torch.ones(elements)]])
+    assert taken == [1, 3, cpu._MAX_THREADS]
 
 
 def test_the_short_chunks_of_small_networks_miss_no_element(threads):
     """What a thread takes is cut from each tensor anew, and the rest of one may be shorter still."""
     threads(3)
-    for sizes in ((cpu._TO_WAKE + 1,), (1, 2047, 2**15, 40_001), (1023,) * 70):
+    for sizes in ((cpu._MIN_NUMEL_OPENMP + 1,), (1, 2047, 2**15, 40_001), (1023,) * 70):
         params = [Parameter(torch.randn(size)) for size in sizes]
         assert_same_path(Padam, {}, params, [[torch.randn_like(param) for param in params] for _ in range(2)])
 
@@ -367,8 +369,8 @@ def test_what_a_step_has_seen_is_not_checked_again(monkeypatch):
     assert checked == [1, 1]
     assert [optimizer.state[param]["step"].item() for param in params] == [4, 4]
     twin = pickle.loads(pickle.dumps(optimizer))
-    assert "_last_layouts" in vars(optimizer)
-    assert "_last_layouts" not in vars(twin)
+    assert "_last_pointers" in vars(optimizer)
+    assert "_last_pointers" not in vars(twin)
     state = weakref.ref(optimizer.state[params[0]]["exp_avg"])
     optimizer.load_state_dict(twin.state_dict())
     assert state() is None

@@ -118,7 +118,7 @@ class Launches:
 
     def __getitem__(self, grid):
         self.programs.extend(grid)
-        return lambda places, *given, **constants: self.tables.append(places)
+        return lambda table, *given, **constants: self.tables.append(table)
 
 
 @runs_the_kernel
@@ -159,6 +159,8 @@ def test_what_a_graph_reads_stays_as_long_as_its_optimizer(monkeypatch):
     monkeypatch.setattr(fused, "is_captured", lambda device: False)
     captured = weakref.ref(launches.tables[1])
     del launches.tables[:]
+    optimizer.step()  # before the graph is replayed nothing has been uploaded to its table
+    assert launches.tables.pop() is not captured()
     for gradients in ([torch.ones(5), None], [torch.ones(5), torch.ones(5)]):
         take(optimizer, gradients)
         assert captured() is not None
@@ -235,11 +237,11 @@ def wide_moves(rule, roots, l2, ascend, scaled, checked, dtype, halvings, capabi
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    given = {"places": "*i64", "owners": "*i32", "tensors": "i32"}
-    given |= dict.fromkeys(("numbers", "scale", "found_inf"), "*fp32")
-    given |= dict.fromkeys(("keep1", "new1", "keep2", "new2", "exponent", "decay"), "fp32")
+    given = {"table": "*i64", "owners": "*i32", "tensors": "i32"}
+    given |= dict.fromkeys(("scalars", "scale", "found_inf"), "*fp32")
+    given |= dict.fromkeys(("beta1", "one_minus_beta1", "beta2", "one_minus_beta2", "exponent", "l2"), "fp32")
     constants = {"RULE": rule, "ROOTS": roots, "L2": l2, "ASCEND": ascend, "SCALED": scaled, "CHECKED": checked,
-                 "X": kernel._KINDS[dtype], "STATE": kernel._KINDS[FLOAT], "HALVINGS": halvings,
+                 "X": kernel._KINDS[dtype], "HALVINGS": halvings,
                  "BLOCK": kernel._BLOCK}  # fmt: skip
     places = {(kernel._kernel.arg_names.index(name),): value for name, value in constants.items()}
     source = ASTSource(kernel._kernel, given | dict.fromkeys(constants, "constexpr"), constexprs=places)
@@ -344,13 +346,13 @@ def test_a_cuda_graph_captures_it():
 def test_what_it_cannot_serve_is_refused_and_says_why(monkeypatch):
     device = torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
-    assert "below compute capability 8.0, and cuda has 7.5" in kernel.why_unsupported("padam", device, torch.float32)
+    assert "below compute capability 8.0, and cuda has 7.5" in kernel.why_unsupported(device, torch.float32)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    assert kernel.why_unsupported("padam", device, torch.bfloat16) is None
-    why = kernel.why_unsupported("padam", device, torch.float64)
+    assert kernel.why_unsupported(device, torch.bfloat16) is None
+    why = kernel.why_unsupported(device, torch.float64)
     assert "takes float32, bfloat16 and float16, and some of these are torch.float64" in why
-    assert "no fused form of this rule" in kernel.why_unsupported("partial_adagrad", device, torch.float32)
+    assert "no fused form of this rule" in fused.why_unsupported("partial_adagrad", device, torch.float32)
     monkeypatch.setattr(kernel, "triton", None)
-    assert "needs Triton, which cannot be imported here" in kernel.why_unsupported("padam", device, torch.float32)
+    assert "needs Triton, which cannot be imported here" in kernel.why_unsupported(device, torch.float32)
     with pytest.raises(RuntimeError, match="no fused form of this rule"):
         PartialAdagrad([Parameter(torch.ones(3))], fused=True)

@@ -52,15 +52,15 @@ class Padam(Optimizer):
             False is the plain loop.
         fused: True reads and writes each number once: on a CPU in C, compiled when the first step is taken (half a
             second; it needs a C compiler, and float32 or float64), on CUDA in one Triton kernel (compute capability
-            8.0 or more; float32, bfloat16 or float16), which no GPU that we know of has run yet. None is False.
+            8.0 or more; float32, bfloat16 or float16), not run on a GPU yet. None means False.
         capturable: keep the step count on the device, so that a CUDA graph can capture the step.
 
     Any option can be set per parameter group.
 
     Raises:
         ValueError: an option outside its range (`padam.catalog.LIMITS`), or no parameters.
-        TypeError: an option that there is not, or that is no number where it must be one.
-        RuntimeError: in a step, sparse gradients; `fused=True` where no fused step serves, and why.
+        TypeError: an unknown option, or one that is no number where it must be one.
+        RuntimeError: `fused=True` where no fused step serves, and why; in a step, sparse gradients.
     """
 
     rule = "padam"
@@ -81,7 +81,7 @@ class Padam(Optimizer):
         fused: bool | None = None,
         capturable: bool = False,
     ) -> None:
-        super().__init__(params, locals())
+        super().__init__(params, locals())  # the base takes the options from them
 
 
 class AMSGrad(Optimizer):
@@ -103,15 +103,15 @@ class AMSGrad(Optimizer):
             False is the plain loop.
         fused: True reads and writes each number once: on a CPU in C, compiled when the first step is taken (half a
             second; it needs a C compiler, and float32 or float64), on CUDA in one Triton kernel (compute capability
-            8.0 or more; float32, bfloat16 or float16), which no GPU that we know of has run yet. None is False.
+            8.0 or more; float32, bfloat16 or float16), not run on a GPU yet. None means False.
         capturable: keep the step count on the device, so that a CUDA graph can capture the step.
 
     Any option can be set per parameter group.
 
     Raises:
         ValueError: an option outside its range (`padam.catalog.LIMITS`), or no parameters.
-        TypeError: an option that there is not, or that is no number where it must be one.
-        RuntimeError: in a step, sparse gradients; `fused=True` where no fused step serves, and why.
+        TypeError: an unknown option, or one that is no number where it must be one.
+        RuntimeError: `fused=True` where no fused step serves, and why; in a step, sparse gradients.
     """
 
     rule = "amsgrad"
@@ -131,7 +131,7 @@ class AMSGrad(Optimizer):
         fused: bool | None = None,
         capturable: bool = False,
     ) -> None:
-        super().__init__(params, locals())
+        super().__init__(params, locals())  # the base takes the options from them
 
 
 class Yogi(Optimizer):
@@ -153,15 +153,15 @@ class Yogi(Optimizer):
             False is the plain loop.
         fused: True reads and writes each number once: on a CPU in C, compiled when the first step is taken (half a
             second; it needs a C compiler, and float32 or float64), on CUDA in one Triton kernel (compute capability
-            8.0 or more; float32, bfloat16 or float16), which no GPU that we know of has run yet. None is False.
+            8.0 or more; float32, bfloat16 or float16), not run on a GPU yet. None means False.
         capturable: keep the step count on the device, so that a CUDA graph can capture the step.
 
     Any option can be set per parameter group.
 
     Raises:
         ValueError: an option outside its range (`padam.catalog.LIMITS`), or no parameters.
-        TypeError: an option that there is not, or that is no number where it must be one.
-        RuntimeError: in a step, sparse gradients; `fused=True` where no fused step serves, and why.
+        TypeError: an unknown option, or one that is no number where it must be one.
+        RuntimeError: `fused=True` where no fused step serves, and why; in a step, sparse gradients.
     """
 
     rule = "yogi"
@@ -182,7 +182,7 @@ class Yogi(Optimizer):
         fused: bool | None = None,
         capturable: bool = False,
     ) -> None:
-        super().__init__(params, locals())
+        super().__init__(params, locals())  # the base takes the options from them
 
 
 class AdaBound(Optimizer):
@@ -205,15 +205,15 @@ class AdaBound(Optimizer):
             False is the plain loop.
         fused: True reads and writes each number once: on a CPU in C, compiled when the first step is taken (half a
             second; it needs a C compiler, and float32 or float64), on CUDA in one Triton kernel (compute capability
-            8.0 or more; float32, bfloat16 or float16), which no GPU that we know of has run yet. None is False.
+            8.0 or more; float32, bfloat16 or float16), not run on a GPU yet. None means False.
         capturable: keep the step count on the device, so that a CUDA graph can capture the step.
 
     Any option can be set per parameter group.
 
     Raises:
         ValueError: an option outside its range (`padam.catalog.LIMITS`), or no parameters.
-        TypeError: an option that there is not, or that is no number where it must be one.
-        RuntimeError: in a step, sparse gradients; `fused=True` where no fused step serves, and why.
+        TypeError: an unknown option, or one that is no number where it must be one.
+        RuntimeError: `fused=True` where no fused step serves, and why; in a step, sparse gradients.
     """
 
     rule = "adabound"
@@ -235,7 +235,7 @@ class AdaBound(Optimizer):
         fused: bool | None = None,
         capturable: bool = False,
     ) -> None:
-        super().__init__(params, locals())
+        super().__init__(params, locals())  # the base takes the options from them
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; its lr, unless it brings a base_lr, is what final_lr is relative to from now on."""
@@ -274,8 +274,8 @@ class PartialAdagrad(Optimizer):
 
     Raises:
         ValueError: an option outside its range (`padam.catalog.LIMITS`), or no parameters.
-        TypeError: an option that there is not, or that is no number where it must be one.
-        RuntimeError: in a step, sparse gradients; `fused=True` where no fused step serves, and why.
+        TypeError: an unknown option, or one that is no number where it must be one.
+        RuntimeError: `fused=True` where no fused step serves, and why; in a step, sparse gradients.
     """
 
     rule = "partial_adagrad"
@@ -296,7 +296,7 @@ class PartialAdagrad(Optimizer):
         fused: bool | None = None,
         capturable: bool = False,
     ) -> None:
-        super().__init__(params, locals())
+        super().__init__(params, locals())  # the base takes the options from them
 
 
 class PartialRMSprop(Optimizer):
@@ -325,8 +325,8 @@ class PartialRMSprop(Optimizer):
 
     Raises:
         ValueError: an option outside its range (`padam.catalog.LIMITS`), or no parameters.
-        TypeError: an option that there is not, or that is no number where it must be one.
-        RuntimeError: in a step, sparse gradients; `fused=True` where no fused step serves, and why.
+        TypeError: an unknown option, or one that is no number where it must be one.
+        RuntimeError: `fused=True` where no fused step serves, and why; in a step, sparse gradients.
     """
 
     rule = "partial_rmsprop"
@@ -348,7 +348,7 @@ class PartialRMSprop(Optimizer):
         fused: bool | None = None,
         capturable: bool = False,
     ) -> None:
-        super().__init__(params, locals())
+        super().__init__(params, locals())  # the base takes the options from them
 
     def _slots(self, group):
         slots = super()._slots(group)
@@ -384,8 +384,8 @@ class PartialAdadelta(Optimizer):
 
     Raises:
         ValueError: an option outside its range (`padam.catalog.LIMITS`), or no parameters.
-        TypeError: an option that there is not, or that is no number where it must be one.
-        RuntimeError: in a step, sparse gradients; `fused=True` where no fused step serves, and why.
+        TypeError: an unknown option, or one that is no number where it must be one.
+        RuntimeError: `fused=True` where no fused step serves, and why; in a step, sparse gradients.
     """
 
     rule = "partial_adadelta"
@@ -405,7 +405,7 @@ class PartialAdadelta(Optimizer):
         fused: bool | None = None,
         capturable: bool = False,
     ) -> None:
-        super().__init__(params, locals())
+        super().__init__(params, locals())  # the base takes the options from them
 
 
 class PartialAdamax(Optimizer):
@@ -432,8 +432,8 @@ class PartialAdamax(Optimizer):
 
     Raises:
         ValueError: an option outside its range (`padam.catalog.LIMITS`), or no parameters.
-        TypeError: an option that there is not, or that is no number where it must be one.
-        RuntimeError: in a step, sparse gradients; `fused=True` where no fused step serves, and why.
+        TypeError: an unknown option, or one that is no number where it must be one.
+        RuntimeError: `fused=True` where no fused step serves, and why; in a step, sparse gradients.
     """
 
     rule = "partial_adamax"
@@ -453,7 +453,7 @@ class PartialAdamax(Optimizer):
         fused: bool | None = None,
         capturable: bool = False,
     ) -> None:
-        super().__init__(params, locals())
+        super().__init__(params, locals())  # the base takes the options from them
 
 
 def build(name: str, params: ParamsT, **options: Any) -> torch.optim.Optimizer:

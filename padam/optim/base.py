@@ -21,21 +21,21 @@ from padam.optim import foreach, fused, loop
 from padam.optim.foreach import PLAIN
 from padam.optim.loop import HALF
 
-# What others call an option of ours, or offer and we do not; the error names ours.
-_OTHERS_NAMES = {
-    "partial": "the exponent is p",
-    "amsgrad": "the running maximum is always kept; without it use Adam",
-    "weight_decouple": "write decay='decoupled'",
-    "decoupled_weight_decay": "write decay='decoupled'",
-    "momentum": "it is betas[0]",
-    "beta1": "write betas=(beta1, beta2)",
-    "beta2": "write betas=(beta1, beta2)",
-    "learning_rate": "write lr",
-    "differentiable": "no gradient flows through a step here",
+# What others call an option, and ours of that meaning, which a class may have; the error names it.
+_OPTION_HINTS = {
+    "partial": ("p", "the exponent is p"),
+    "weight_decouple": ("decay", "write decay='decoupled'"),
+    "decoupled_weight_decay": ("decay", "write decay='decoupled'"),
+    "momentum": ("betas", "it is betas[0]"),
+    "beta1": ("betas", "write betas=(beta1, beta2)"),
+    "beta2": ("betas", "write betas=(beta1, beta2)"),
+    "learning_rate": ("lr", "write lr"),
+    "amsgrad": ("lr", "Padam and AMSGrad keep the running maximum always, the others never"),
+    "differentiable": ("lr", "no gradient flows through a step here"),
 }
-_FOREIGN = ("amsgrad", "differentiable", "decoupled_weight_decay")  # in dicts of torch's classes; left behind
-_OF_THE_MACHINE = ("foreach", "fused")  # a loaded state dict does not bring them
-# Warns when a CUDA graph captures a step that was not made for it; torch 2.15 renamed it.
+_TORCH_ONLY = ("amsgrad", "differentiable", "decoupled_weight_decay")  # in dicts of torch's classes; left behind
+_IMPLEMENTATION = ("foreach", "fused")  # a loaded state dict does not bring them
+# Objects when a CUDA graph captures a step that was not made for it; torch 2.15 renamed it.
 _check_capture = (
     getattr(torch.optim.Optimizer, "_accelerator_graph_capture_health_check", None)
     or torch.optim.Optimizer._cuda_graph_capture_health_check
@@ -58,7 +58,8 @@ def step_scalars(group, t):
     """What of a step depends on its number `t` (from 1): {name: float}, or vectors if t is a float64 vector.
 
     lr and eps are alpha_t and eps_t of the group's correction (`padam.catalog.CORRECTIONS`), c1 is 1 - beta1^t, shrink
-    is what decoupled weight decay multiplies x by, final_lr, lower and upper are AdaBound's.
+    is what decoupled weight decay multiplies x by, final_lr is AdaBound's. lower and upper, AdaBound's bounds, are for
+    the fused step; the rules of the other forms work them out from final_lr.
     """
     lr = group["lr"]
     if isinstance(lr, torch.Tensor):
@@ -112,8 +113,10 @@ class Optimizer(torch.optim.Optimizer):
 
     @classmethod
     def _refuse_option(cls, name, known):
+        ours, hint = _OPTION_HINTS.get(name, ("", ""))
         alike = difflib.get_close_matches(name, known, 1)
-        hint = _OTHERS_NAMES.get(name) or (f"did you mean {alike[0]}" if alike else "")
+        if ours not in known:
+            hint = f"did you mean {alike[0]}" if alike else ""
         raise TypeError(
             f"{cls.__name__} has no option {name!r}{': ' if hint else ''}{hint}. It takes {', '.join(known)}."
         )
@@ -180,13 +183,13 @@ class Optimizer(torch.optim.Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, its options checked like the constructor's (same errors); see torch's documentation."""
         if isinstance(param_group, dict):
-            for name in _OTHERS_NAMES.keys() & param_group.keys() - self._options.keys():
-                self._refuse_option(name, self._options)
+            for name in _OPTION_HINTS.keys() & param_group.keys() - self._options.keys():
+                self._refuse_option(name, list(self._options))
             options = self._checked({k: v for k, v in (self.defaults | param_group).items() if k != "params"})
-            params = param_group.get("params", ())
+            param_group = {**param_group, **{k: v for k, v in options.items() if k in param_group}}
+            params = param_group.get("params", set())
             if not isinstance(params, torch.Tensor | set):  # torch refuses a set, for it has no order
-                params = list(params)  # a generator would be empty the second time
-            param_group = {**param_group, **{k: v for k, v in options.items() if k in param_group}, "params": params}
+                params = param_group["params"] = list(params)  # a generator would be empty the second time
             if options["fused"]:
                 params = [params] if isinstance(params, torch.Tensor) else params
                 params = [param[1] if isinstance(param, tuple) else param for param in params]  # named ones
@@ -232,8 +235,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _counts_on_device(self, group, param):
         """Whether a parameter's step count lies where the parameter does, instead of on the CPU."""
-        by_kernel = group["fused"] and getattr(fused.backend(param.device), "ON_DEVICE", False)
-        return group["capturable"] or bool(by_kernel)
+        return group["capturable"] or bool(group["fused"] and fused.counts_on_device(param.device))
 
     def _collect(self, group):
         """[Tensors, ...]: a group's parameters that have a gradient, by device and dtype, with what is beside them.
@@ -280,7 +282,8 @@ class Optimizer(torch.optim.Optimizer):
         After a step with `torch.amp.GradScaler` and `fused=True` on CUDA, gradients are still scaled: the kernel
         divides what it reads, and does not write gradients. Otherwise the scaler has divided them before.
 
-        Raises RuntimeError for sparse gradients, and for tensors that `fused=True` does not serve. Nothing moves then.
+        Raises RuntimeError for sparse gradients, and for tensors that `fused=True` does not serve; nothing has changed
+        then.
         """
         _check_capture(self)
         loss = None
@@ -291,39 +294,39 @@ class Optimizer(torch.optim.Optimizer):
         if not compiling:
             self._check_changes()
         work = [(group, tensors) for group in self.param_groups for tensors in self._collect(group)]
-        layouts = [None] * len(work) if compiling else self._layouts(work)
-        scaler = self._scaler(layouts)
-        for (group, tensors), layout in zip(work, layouts, strict=True):
-            scalars = self._scalars(group, tensors)
-            if layout:
-                fused.step(self.rule, group, layout, scalars, scaler)
+        pointers_of = [None] * len(work) if compiling else self._pointers(work)
+        scaler = self._scaler(pointers_of)
+        for (group, tensors), pointers in zip(work, pointers_of, strict=True):
+            scalars, counted = self._scalars(group, tensors), False
+            if pointers:
+                counted = fused.step(self.rule, group, pointers, scalars, scaler)
                 torch.autograd.graph.increment_version(tensors.x)  # so that a graph from before the step is noticed
             elif group["fused"]:
                 fused.compiled_step(self.rule, group, tensors, scalars)
             else:
                 form = loop if group["foreach"] is False else foreach
                 form.step(self.rule, group, tensors, scalars)
-            if not (layout and layout.counts and isinstance(scalars["t"], float)):
+            if not counted:
                 _count(tensors.steps, scalars["t"], scaler)
         return loss
 
-    def _layouts(self, work):
-        """A checked `fused.Layout` for each of `work` that takes the fused step, else None. Raises what that raises."""
-        last = self.__dict__.setdefault("_last_layouts", [])  # no part of a state dict; it keeps no tensors
-        layouts = []
-        for place, (group, tensors) in enumerate(work):
-            layout = last[place] if place < len(last) else None
+    def _pointers(self, work):
+        """A checked `fused.Pointers` for each of `work` that takes the fused step, else None; raises what that does."""
+        last = self.__dict__.setdefault("_last_pointers", [])  # no part of a state dict; they keep no tensors
+        pointers_of = []
+        for i, (group, tensors) in enumerate(work):
+            pointers = last[i] if i < len(last) else None
             if not group["fused"]:
-                layout = None
-            elif layout is None or not layout.serves(tensors):
-                layout = fused.Layout(self.rule, tensors)
-            if layout:
-                fused.backend(layout.device).prepare(self.rule, layout.dtype, group.get("p", 0.5))
-                if fused.is_captured(layout.device):
-                    self.__dict__.setdefault("_captured_layouts", []).append(layout)  # the graph reads its tables
-            layouts.append(layout)
-        self._last_layouts = [layout if layout and layout.serves_again else None for layout in layouts]
-        return layouts
+                pointers = None
+            elif pointers is None or not pointers.rebind(tensors):
+                pointers = fused.Pointers(self.rule, tensors)
+            if pointers:
+                fused.backend(pointers.device).prepare(self.rule, pointers.dtype, group.get("p", 0.5))
+                if fused.is_captured(pointers.device):  # the graph reads what they keep
+                    self.__dict__.setdefault("_captured_pointers", []).append(pointers)
+            pointers_of.append(pointers)
+        self._last_pointers = [pointers if pointers and pointers.reusable else None for pointers in pointers_of]
+        return pointers_of
 
     def _scalars(self, group, tensors):
         """`step_scalars` of the next step of each tensor: numbers that all share, lists, or vectors on the device."""
@@ -343,15 +346,15 @@ class Optimizer(torch.optim.Optimizer):
         """Whether GradScaler leaves unscaling, and leaving a step out, to the step, as to torch's fused ones."""
         params = [param for group in self.param_groups for param in group["params"]]
         return all(group["fused"] for group in self.param_groups) and all(
-            getattr(fused.backend(param.device), "ON_DEVICE", False) for param in params
+            fused.counts_on_device(param.device) for param in params
         )
 
-    def _scaler(self, layouts):
+    def _scaler(self, pointers_of):
         """GradScaler's (scale, found_inf), which it sets as attributes for a step that reads them; None otherwise."""
         scale, found_inf = getattr(self, "grad_scale", None), getattr(self, "found_inf", None)
         if scale is None and found_inf is None:
             return None
-        if not all(layout and fused.backend(layout.device).ON_DEVICE for layout in layouts):
+        if not all(pointers and fused.counts_on_device(pointers.device) for pointers in pointers_of):
             raise RuntimeError(
                 f"{type(self).__name__}: grad_scale and found_inf are set, but only the kernel on CUDA (fused=True) "
                 f"reads them. Delete them, and call scaler.unscale_(optimizer) or scaler.step(optimizer) as usual."
@@ -400,9 +403,9 @@ class Optimizer(torch.optim.Optimizer):
 
     def _warn_of_another_class(self, groups):
         """UserWarning if a dict's options are those of another class: its rate means something else there."""
-        known = set(_FOREIGN).union(*(cls._options for cls in Optimizer.__subclasses__()))
+        known = set(_TORCH_ONLY).union(*(cls._options for cls in Optimizer.__subclasses__()))
         for group in groups:
-            missing = self._options.keys() - group.keys() - {*_OF_THE_MACHINE, "capturable", "maximize"}
+            missing = self._options.keys() - group.keys() - {*_IMPLEMENTATION, "capturable", "maximize"}
             foreign = missing | ((known & group.keys()) - self._options.keys())
             if "lr" in group and foreign:
                 warnings.warn(
@@ -425,16 +428,16 @@ class Optimizer(torch.optim.Optimizer):
         if before:  # loading, not unpickling
             self._refuse_unfit(state["state"])
             self._warn_of_another_class(state["param_groups"])
-        for name in ("_last_layouts", "_last_options"):
+        for name in ("_last_pointers", "_last_options"):
             self.__dict__.pop(name, None)
         super().__setstate__(state)
         self.defaults = self._options | self.defaults
         for own, group in zip(before or [self._options] * len(self.param_groups), self.param_groups, strict=True):
             if "decoupled_weight_decay" in group:  # torch's Adam and AdamW are one class since torch 2.7
                 group["decay"] = "decoupled" if group["decoupled_weight_decay"] else "l2"
-            for name in [name for name in _FOREIGN if name in group]:
+            for name in [name for name in _TORCH_ONLY if name in group]:
                 del group[name]
-            of_the_machine = _OF_THE_MACHINE if before else ()
+            of_the_machine = _IMPLEMENTATION if before else ()
             group.update({name: v for name, v in own.items() if name not in group or name in of_the_machine})
         for group in self.param_groups:
             for param in group["params"]:
@@ -453,7 +456,7 @@ def _count(steps, t, scaler):
         torch._foreach_copy_(steps, [steps[0]] * len(steps))
         return
     found_inf = None if scaler is None else scaler[1]
-    one = 1.0 if found_inf is None else (found_inf == 0).float().reshape(()).to(steps[0].device, non_blocking=True)
+    one = 1.0 if found_inf is None else (found_inf == 0).float().reshape(()).to(steps[0].device)
     torch._foreach_add_(steps, one)
 
 

@@ -3,7 +3,7 @@
 rule(x, g, s, h) moves the tensors of x and of s (s.m, s.v, ... are lists beside x) in place. Names and order
 are those of `rules.py`, written a second time on purpose: their agreement is what the tests rest on. h.lr,
 h.eps, h.t, h.c1 and h.final_lr are lists, one number or 0-dim tensor per tensor of x, for a parameter that
-was frozen for a while is at a step of its own. Weight decay is already in g.
+was frozen for a while is at a step of its own. Weight decay has been applied.
 
 `step` drives them; on a CPU in blocks that stay in its cache.
 """
@@ -30,7 +30,7 @@ def _power(base, exponent):
 
 
 def _scalar(number, like):
-    """The number as torch is quickest to take it: on a CPU it makes a Python number a tensor, for each of a list."""
+    """The number as a 0-dim tensor: on a CPU torch._foreach_* would make one of it for each tensor of the list."""
     if like.is_cpu and like.dtype in (torch.float32, torch.float64):
         return torch.tensor(number, dtype=like.dtype, device="cpu")
     return number
@@ -53,7 +53,7 @@ def _denominator(v, eps, exponent):
 
 
 def _descend(x, m, denominator, lr):
-    """x -= lr * m / denominator: one pass if lr are numbers; denominator is used up if they are tensors."""
+    """x -= lr * m / denominator: in one pass if lr are numbers."""
     if not isinstance(lr[0], torch.Tensor):
         torch._foreach_addcdiv_(x, m, denominator, [-one for one in lr])
         return
@@ -152,8 +152,8 @@ def step(rule, group, tensors, scalars):
     if half:
         lists[:2] = [x.float() for x in tensors.x], [g.float() for g in tensors.g]
     in_blocks = tensors.x[0].is_cpu and not torch.compiler.is_compiling()
-    for block, places in blocks(lists) if in_blocks else [(lists, range(len(tensors.x)))]:
-        own = {name: [values[i] for i in places] for name, values in scalars.items()}
+    for block, indices in blocks(lists) if in_blocks else [(lists, range(len(tensors.x)))]:
+        own = {name: [values[i] for i in indices] for name, values in scalars.items()}
         _step_block(rule, group, block, tuple(tensors.states), SimpleNamespace(**(options | own)))
     if half:
         torch._foreach_copy_(tensors.x, lists[0])
@@ -171,7 +171,7 @@ def _step_block(rule, group, lists, names, h):
 
 
 def blocks(lists):
-    """Lists of tensors beside each other in blocks of about `BLOCK` elements, each with the places of its tensors.
+    """Parallel lists of tensors in blocks of about `BLOCK` elements, each with the indices of its tensors.
 
     Large tensors are cut into flat views, small ones are put together. A rule passes over its tensors a dozen times;
     over a block at a time, only the first pass reads from memory.
@@ -180,15 +180,15 @@ def blocks(lists):
     if sum(sizes) <= BLOCK:
         yield lists, range(len(sizes))
         return
-    for place, size in enumerate([*sizes, None]):
-        large = size is not None and size > BLOCK and _can_be_cut([tensors[place] for tensors in lists])
+    for i, size in enumerate([*sizes, None]):
+        large = size is not None and size > BLOCK and _can_be_cut([tensors[i] for tensors in lists])
         if held and (size is None or large or held + size > BLOCK):
-            yield [tensors[start:place] for tensors in lists], range(start, place)
-            start, held = place, 0
+            yield [tensors[start:i] for tensors in lists], range(start, i)
+            start, held = i, 0
         if large:
-            for parts in zip(*(_cut(tensors[place]) for tensors in lists), strict=True):
-                yield [[part] for part in parts], (place,)
-            start = place + 1
+            for parts in zip(*(_cut(tensors[i]) for tensors in lists), strict=True):
+                yield [[part] for part in parts], (i,)
+            start = i + 1
         else:
             held += size or 0
 
@@ -200,9 +200,9 @@ def is_dense(tensor):
     return tensor.is_contiguous() or (tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
 
 
-def _can_be_cut(beside):
+def _can_be_cut(tensors):
     """Whether these tensors, one of each list, are plain, dense and of the same layout."""
-    return is_dense(beside[0]) and all(type(t) in PLAIN and t.stride() == beside[0].stride() for t in beside)
+    return is_dense(tensors[0]) and all(type(t) in PLAIN and t.stride() == tensors[0].stride() for t in tensors)
 
 
 def _cut(tensor):

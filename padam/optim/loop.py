@@ -1,7 +1,7 @@
-"""The rules in PyTorch, one tensor at a time: the truth that every faster form is compared with.
+"""The rules in PyTorch, one tensor at a time: the reference that every faster form is compared with.
 
 rule(x, g, s, h) moves x and the tensors of s in place. Names, order and symbols are those of `rules.py`;
-h.lr and h.eps are alpha_t and eps_t, numbers or 0-dim tensors, and weight decay is already in g. `step` drives them.
+h.lr and h.eps are alpha_t and eps_t, numbers or 0-dim tensors, weight decay has been applied. `step` drives them.
 """
 
 from types import SimpleNamespace
@@ -10,10 +10,8 @@ import torch
 
 from padam.catalog import ROOTS
 
-HALF = (
-    torch.bfloat16,
-    torch.float16,
-)  # 16-bit numbers: stepped in float32, in which their states are, and rounded once
+# 16-bit parameters are stepped in float32, in which their states are, and rounded once.
+HALF = (torch.bfloat16, torch.float16)
 _OUR_NAMES = {"rho": "beta2", "alpha": "beta2"}  # torch's names of options -> those that the rules read
 
 

@@ -1,8 +1,8 @@
 """The fused step: every number is read once and written once: by C on a CPU (`cpu.py`), by Triton on CUDA.
 
-Both go by addresses, and an address says nothing of a shape, a dtype or a layout. So `Layout` checks every tensor
-before its address is used. That takes longer than a small network's step, so a layout that was checked serves again as
-long as a complete key, of all tensors, is the same.
+Both go by addresses, and an address says nothing of a shape, a dtype or a layout. So `Pointers` checks every tensor
+before its address is used. That takes longer than a small network's step, so pointers that were checked are used again
+as long as a complete key, of all tensors, is the same.
 """
 
 from itertools import chain
@@ -37,11 +37,18 @@ def backend(device):
     return None
 
 
+def counts_on_device(device):
+    """Whether the fused step wants step counts on this device, so that nothing of it waits for the device."""
+    return getattr(backend(device), "ON_DEVICE", False)
+
+
 def why_unsupported(rule, device, dtype):
     """Why there is no fused step of this rule for tensors of this device and dtype, in words; None if there is one."""
+    if rule not in cpu.RULES:
+        return f"there is no fused form of this rule; there is one of {', '.join(cpu.RULES)}"
     if backend(device) is None:
         return f"there is one for the CPU and one for CUDA, and some of them are on {device.type}"
-    return backend(device).why_unsupported(rule, device, dtype)
+    return backend(device).why_unsupported(device, dtype)
 
 
 def require(rule, tensors):
@@ -74,30 +81,33 @@ class Constants(NamedTuple):
     maximize: bool
 
 
-def step(rule, group, layout, scalars, scaler=None):
-    """Move the tensors of a `Layout` by one step, and count it where `layout.counts` says.
+def step(rule, group, pointers, scalars, scaler=None):
+    """Update the tensors of a `Pointers` by one step; returns whether it was counted, too.
 
     `scalars` as `base.step_scalars` returns them; `scaler` is GradScaler's pair (scale, found_inf), for CUDA only.
     """
-    backend(layout.device).step(rule, layout, _constants(group), _table(scalars), scaler, scalars["t"])
-    layout.copy_back()
+    more = {} if scaler is None else {"scaler": scaler}
+    rows = _scalar_rows(scalars)
+    counted = backend(pointers.device).step(rule, pointers, _constants(group), rows, scalars["t"], **more)
+    pointers.copy_back()
+    return counted
 
 
 def compiled_step(rule, group, tensors, scalars):
     """The same for torch.compile, which has no addresses: one operation in its graph, which checks and steps."""
-    states = [state for some in _states(tensors) for state in some]
-    _opaque_step(rule, tensors.x, tensors.g, states, _table(scalars), *_constants(group))
+    states = [state for same_state in _states(tensors) for state in same_state]
+    _opaque_step(rule, tensors.x, tensors.g, states, _scalar_rows(scalars), *_constants(group))
 
 
 @torch.library.custom_op("padam::fused_step", mutates_args=("x", "states"))
 def _opaque_step(
-    rule: str, x: list[Tensor], g: list[Tensor], states: list[Tensor], table: Tensor,
+    rule: str, x: list[Tensor], g: list[Tensor], states: list[Tensor], scalar_rows: Tensor,
     beta1: float, beta2: float, p: float, l2: float, maximize: bool,
 ) -> None:  # fmt: skip
-    beside = [states[begin : begin + len(x)] for begin in range(0, len(states), len(x))]
-    layout = Layout(rule, SimpleNamespace(x=x, g=g, states=dict(zip(STATES, beside, strict=False)), steps=[]))
-    backend(layout.device).step(rule, layout, Constants(beta1, beta2, p, l2, maximize), table)
-    layout.copy_back()
+    lists = [states[begin : begin + len(x)] for begin in range(0, len(states), len(x))]
+    pointers = Pointers(rule, SimpleNamespace(x=x, g=g, states=dict(zip(STATES, lists, strict=False)), steps=[]))
+    backend(pointers.device).step(rule, pointers, Constants(beta1, beta2, p, l2, maximize), scalar_rows)
+    pointers.copy_back()
 
 
 @_opaque_step.register_fake
@@ -110,7 +120,7 @@ def _constants(group):
     return Constants(*group["betas"], group.get("p", 0.5), l2, bool(group["maximize"]))
 
 
-def _table(scalars):
+def _scalar_rows(scalars):
     """Rows of what differs from tensor to tensor: alpha_t, eps_t, 1 - lr * weight decay, AdaBound's two bounds.
 
     One row if all tensors share it, else one for each; a float64 tensor (tensors, 5) if there are vectors.
@@ -125,53 +135,56 @@ def _table(scalars):
     return [columns]
 
 
-class Layout:
-    """Where the tensors of a step lie, after each was found fit for it. It keeps addresses, and no tensor but copies.
+class Pointers:
+    """Where the tensors of a step lie, after each was found fit for it.
+
+    It keeps addresses, no tensors; unless some are not dense, when it keeps them and their copies for one step.
 
     Attributes:
         rows: addresses of x, of g and of each state in the order of STATES, a list each.
         sizes: their numbers of elements.
-        counts: addresses of the step counts if they are float32 numbers in the CPU's memory, else None.
+        step_counts: addresses of the step counts if they are float32 numbers in the CPU's memory, else None.
         device, dtype: of x; complex tensors are seen as pairs of reals.
-        tables: a place for what a backend makes of this.
+        kept: a place for what a backend makes of this.
     """
 
     def __init__(self, rule, tensors):
-        """Check `tensors`, a `base.Tensors`. Raises RuntimeError if one does not fit; nothing has moved then."""
+        """Check `tensors`, a `base.Tensors`. Raises RuntimeError if one does not fit; nothing has changed then."""
         require(rule, tensors.x)
         _check(rule, tensors)
         self.device, self.dtype = tensors.x[0].device, tensors.x[0].dtype
         lists = [tensors.x, tensors.g, *_states(tensors)]
         dense = _dense(lists)
-        self.rows = [list(map(_ADDRESS, some)) for some in dense]
+        self.rows = [list(map(_ADDRESS, parallel)) for parallel in dense]
         self.sizes = [tensor.numel() for tensor in tensors.x]
-        self.tables = {}
+        self.kept = {}
         on_cpu = all(step.is_cpu and step.dtype == torch.float32 and step.numel() == 1 for step in tensors.steps)
-        self.counts = None if backend(self.device).ON_DEVICE or not on_cpu else list(map(_ADDRESS, tensors.steps))
-        self._copied = [
+        self.step_counts = list(map(_ADDRESS, tensors.steps)) if on_cpu and tensors.steps else None
+        self._copies = [
             (tensor, copy, which != 1)  # gradients are copied and not copied back
-            for which, (some, copies) in enumerate(zip(lists, dense, strict=True))
-            for tensor, copy in zip(some, copies, strict=True)
+            for which, (originals, parallel) in enumerate(zip(lists, dense, strict=True))
+            for tensor, copy in zip(originals, parallel, strict=True)
             if tensor is not copy
         ]
-        self._guards = None
-        if TensorGuards is not None and not self._copied:
-            key = _everything(tensors)
-            shapes, strides = [list(tensor.shape) for tensor in key], [list(tensor.stride()) for tensor in key]
-            self._guards = TensorGuards(*key, dynamic_dims_sizes=shapes, dynamic_dims_strides=strides)
-            self._addresses = _addresses_but_gradients(tensors)
+        self._guards = None if self._copies else _guards(_everything(tensors))
+        self._fixed = _addresses_but_gradients(tensors)
 
-    def serves(self, tensors):
-        """Whether these tensors, too, can be stepped by this layout; it takes over the addresses of gradients then.
+    @property
+    def reusable(self):
+        """Whether `rebind` can succeed: not without a key, and not with copies."""
+        return self._guards is not None
 
-        All of the key must be the same: class, dispatch keys (those of negative views and zero tensors are their own),
-        dtype, device, shape, strides and, but for gradients, address. A gradient has an address, or no elements.
+    def rebind(self, tensors):
+        """Take over the addresses of these tensors' gradients, if all else is as it was; returns whether it is.
+
+        That is the complete key: class, dispatch keys (those of negative views and zero tensors are their own), dtype,
+        device, shape, strides and, but for gradients, address. A gradient has an address, or no elements.
         """
-        if self._guards is None or len(tensors.x) != len(self.sizes):
+        if not self.reusable or len(tensors.x) != len(self.sizes):
             return False
         if not self._guards.check(*_everything(tensors)):
             return False
-        if _addresses_but_gradients(tensors) != self._addresses:
+        if _addresses_but_gradients(tensors) != self._fixed:
             return False
         gradients = list(map(_ADDRESS, tensors.g))
         if 0 in gradients and not all(at or not size for at, size in zip(gradients, self.sizes, strict=True)):
@@ -179,16 +192,20 @@ class Layout:
         self.rows[1] = gradients
         return True
 
-    @property
-    def serves_again(self):
-        """Whether it can: without a key, or with copies, it serves one step only."""
-        return self._guards is not None
-
     def copy_back(self):
         """Bring what a step did to copies to the tensors that they stand for."""
-        for tensor, copy, moves in self._copied:
-            if moves:
+        for tensor, copy, changes in self._copies:
+            if changes:
                 tensor.copy_(copy)
+
+
+def _guards(tensors):
+    """torch.compile's guards of these tensors, all of the key but addresses; None where this PyTorch has others."""
+    shapes, strides = [list(tensor.shape) for tensor in tensors], [list(tensor.stride()) for tensor in tensors]
+    try:
+        return TensorGuards(*tensors, dynamic_dims_sizes=shapes, dynamic_dims_strides=strides)
+    except Exception:  # they are no public part of it
+        return None
 
 
 def _states(tensors):
@@ -209,9 +226,9 @@ def _check(rule, tensors):
     if others := {str(type(tensor)) for tensor in chain(x, tensors.g, *states) if type(tensor) not in PLAIN}:
         _refuse(rule, f"it takes plain tensors, and some of these are {', '.join(sorted(others))}")
     state_dtype = torch.float32 if x[0].dtype in HALF else x[0].dtype
-    beside = [("gradients", tensors.g, x[0].dtype), *(("states", some, state_dtype) for some in states)]
-    for what, some, dtype in beside:
-        for param, tensor in zip(x, some, strict=True):
+    lists = [("gradients", tensors.g, x[0].dtype), *(("states", same_state, state_dtype) for same_state in states)]
+    for what, parallel, dtype in lists:
+        for param, tensor in zip(x, parallel, strict=True):
             if tensor.shape != param.shape or tensor.dtype != dtype or tensor.device != param.device:
                 _refuse(
                     rule,
@@ -232,11 +249,11 @@ def _described(tensor):
 def _dense(lists):
     """x, g and the states with all tensors dense and in x's layout: those that are so themselves, others as copies."""
     dense = [list(tensors) for tensors in lists]
-    for place, beside in enumerate(zip(*lists, strict=True)):
-        x = beside[0]
+    for i, parallel in enumerate(zip(*lists, strict=True)):
+        x = parallel[0]
         stride = x.stride() if is_dense(x) else torch.empty(x.shape, device="meta").stride()
-        for which, tensor in enumerate(beside):
+        for which, tensor in enumerate(parallel):
             if not is_dense(tensor) or tensor.stride() != stride:
                 copy = torch.empty_strided(x.shape, stride, dtype=tensor.dtype, device=tensor.device)
-                dense[which][place] = copy.copy_(tensor)
+                dense[which][i] = copy.copy_(tensor)
     return dense

@@ -22,8 +22,10 @@ SOURCE = Path(__file__).with_name("cpu.c")
 RULES = {"padam": "PADAM", "amsgrad": "PADAM", "yogi": "YOGI", "adabound": "ADABOUND"}
 REALS = {torch.float32: "float", torch.float64: "double", torch.complex64: "float", torch.complex128: "double"}
 ON_DEVICE = False  # step counts are on the CPU anyway
-_FLAGS = ("-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
-_TO_START, _TO_WAKE = 2**19, 2**16  # elements from which on it pays to start threads, to use OpenMP's, which are there
+# Without contraction, which would make v - g * g the rounding error of g * g, with a sign, where Yogi has 0.
+_FLAGS = ("-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-shared", "-fPIC")
+_MIN_NUMEL_OPENMP, _MIN_NUMEL_PTHREADS = 2**16, 2**19  # elements from which on several threads pay
+_MAX_THREADS = 64
 
 
 def compiler():
@@ -36,10 +38,8 @@ def _found(path):
     return [name for name in ("cc", "gcc", "clang") if shutil.which(name, path=path)][:1]
 
 
-def why_unsupported(rule, device, dtype):
+def why_unsupported(device, dtype):
     """Why the step in C does not serve CPU tensors of this dtype, in words; None if it does."""
-    if rule not in RULES:
-        return f"there is no fused form of this rule; there is one of {', '.join(RULES)}"
     if dtype not in REALS:
         return f"on a CPU it takes float32 and float64, and some of these are {dtype}"
     if sys.platform == "win32":
@@ -54,24 +54,30 @@ def prepare(rule, dtype, p):
     return _compiled(RULES[rule], REALS[dtype], ROOTS.get(2 * p, -1))
 
 
-def step(rule, layout, constants, table, scaler=None, t=0.0):
-    """Move the tensors of a layout by one step; see `fused.step`. If they are all at step `t`, it is counted, too."""
-    rows = table.tolist() if isinstance(table, torch.Tensor) else table
-    count = t if layout.counts and isinstance(t, float) else 0.0
-    tensors = len(layout.sizes)
-    if "addresses" not in layout.tables:
-        no_states = [0] * tensors * (5 - len(layout.rows))  # Yogi and AdaBound have no v_hat
-        layout.tables["addresses"] = array("q", chain(*layout.rows, no_states, layout.sizes, layout.counts or ()))
-        layout.tables["elements"] = sum(layout.sizes)
-    addresses = layout.tables["addresses"]
-    addresses[tensors : 2 * tensors] = array("q", layout.rows[1])  # of gradients, which may have moved
-    numbers = array("d", map(float, chain(*rows)))
+def step(rule, pointers, constants, scalars, t=None):
+    """Update the tensors of a `fused.Pointers` by one step; see `fused.step`. Returns whether it was counted, too.
+
+    It is if all tensors are at step `t`, a number, and the step counts are in the CPU's memory.
+    """
+    scalars = scalars.tolist() if isinstance(scalars, torch.Tensor) else scalars
+    counted = pointers.step_counts is not None and isinstance(t, float)
+    num_tensors, kept = len(pointers.sizes), pointers.kept
+    if "table" not in kept:
+        no_states = [0] * num_tensors * (5 - len(pointers.rows))  # Yogi and AdaBound have no v_hat
+        kept["table"] = array("q", chain(*pointers.rows, no_states, pointers.sizes, pointers.step_counts or ()))
+        kept["elements"] = sum(pointers.sizes)
+    table = kept["table"]
+    table[num_tensors : 2 * num_tensors] = array("q", pointers.rows[1])  # gradients may lie elsewhere
+    numbers = array("d", map(float, chain(*scalars)))
     openmp = _openmp()
-    threads = torch.get_num_threads() if layout.tables["elements"] >= (_TO_WAKE if openmp else _TO_START) else 1
-    prepare(rule, layout.dtype, constants.p).step(
-        addresses.buffer_info()[0], numbers.buffer_info()[0], len(rows) > 1, tensors, threads, openmp,
-        constants.beta1, constants.beta2, 2 * constants.p, -1.0 if constants.maximize else 1.0, constants.l2, count,
+    several = kept["elements"] >= (_MIN_NUMEL_OPENMP if openmp else _MIN_NUMEL_PTHREADS)
+    threads = min(torch.get_num_threads(), _MAX_THREADS) if several else 1
+    prepare(rule, pointers.dtype, constants.p).step(
+        table.buffer_info()[0], numbers.buffer_info()[0], len(scalars) > 1, num_tensors, threads, openmp,
+        constants.beta1, constants.beta2, 2 * constants.p, -1.0 if constants.maximize else 1.0, constants.l2,
+        t if counted else 0.0,
     )  # fmt: skip
+    return counted
 
 
 @lru_cache

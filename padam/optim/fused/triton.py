@@ -29,10 +29,8 @@ _SEARCHED = 2**20  # programs above which each searches for its tensor; below, a
 _POWERS = {0.0: -2, **ROOTS}  # of which exponents the kernel makes what; see `_power`
 
 
-def why_unsupported(rule, device, dtype):
+def why_unsupported(device, dtype):
     """Why the kernel does not serve tensors of this device and dtype, in words; None if it does."""
-    if rule not in RULES:
-        return f"there is no fused form of this rule; there is one of {', '.join(RULES)}"
     if triton is None:
         return "on a GPU it needs Triton, which cannot be imported here"
     if dtype not in DTYPES:
@@ -46,32 +44,30 @@ def prepare(rule, dtype, p):
     """Nothing: Triton compiles a kernel at its first launch, and keeps it on disk."""
 
 
-def step(rule, layout, constants, table, scaler=None, t=None):
-    """Move the tensors of a layout by one step, in one launch; see `fused.step`.
+def step(rule, pointers, constants, scalars, t=None, scaler=(None, None)):
+    """Update the tensors of a `fused.Pointers` by one step, in one launch; see `fused.step`. It is not counted.
 
     `scaler` are GradScaler's scale, by which gradients are divided when they are read, and its number that is not 0 if
-    one of them is infinite, in which case nothing moves; either may be None.
+    one of them is infinite, in which case nothing is updated; either may be None.
     """
-    device, count = layout.device, len(layout.sizes)
-    scale, found_inf = (_moved(tensor, device) for tensor in scaler or (None, None))
+    device, num_tensors = pointers.device, len(pointers.sizes)
+    scale, found_inf = (_moved(tensor, device) for tensor in scaler)
     with torch.cuda.device(device) if device.type == "cuda" else nullcontext():  # Triton launches on the current one
-        places, owners, programs = _tables(layout)
-        if isinstance(table, torch.Tensor):
-            numbers = table.to(device, torch.float32)
-        else:
-            numbers = torch.tensor(table if len(table) == count else table * count, dtype=torch.float32).to(device)
+        table, owners, programs = _tables(pointers)
+        scalars = scalars.to(device, torch.float32)  # vectors, for step counts are on the device
         if programs:
-            search = programs > _SEARCHED
             _kernel[(programs,)](
-                places, owners, numbers, numbers if scale is None else scale,
-                numbers if found_inf is None else found_inf, count,
+                table, owners, scalars, scalars if scale is None else scale,
+                scalars if found_inf is None else found_inf, num_tensors,
                 constants.beta1, 1 - constants.beta1, constants.beta2, 1 - constants.beta2, 2 * constants.p,
                 constants.l2,
                 RULE=RULES[rule], ROOTS=_POWERS.get(2 * constants.p, -1), L2=constants.l2 != 0,
                 ASCEND=constants.maximize, SCALED=scale is not None, CHECKED=found_inf is not None,
-                X=_KINDS[layout.dtype], STATE=tl.float32, HALVINGS=count.bit_length() if search else 0, BLOCK=_BLOCK,
-                enable_fp_fusion=False,  # a contracted v - g * g is not 0 where both are equal, and Yogi takes its sign
+                X=_KINDS[pointers.dtype], HALVINGS=num_tensors.bit_length() if programs > _SEARCHED else 0,
+                BLOCK=_BLOCK,
+                enable_fp_fusion=False,  # contraction makes v - g * g a rounding error, with a sign, where Yogi has 0
             )  # fmt: skip
+    return False
 
 
 def _moved(tensor, device):
@@ -79,32 +75,40 @@ def _moved(tensor, device):
     return None if tensor is None else tensor.float().reshape(()).to(device, non_blocking=True)
 
 
-def _tables(layout):
-    """(places, owners, number of programs) of a layout, on its device; made anew when gradients have moved.
+def _tables(pointers):
+    """(table, owners, number of programs) on the device: made once, and again when gradients have moved.
 
-    places: int64 (8, tensors): where x, g, m, v and v_hat (or 0) begin, sizes, first programs, and whether
-    all of a tensor's addresses are multiples of 16. owners: int32, which tensor each program works at.
+    table: int64 (8, tensors): addresses of x, g, m, v and v_hat (or 0), sizes, first programs, and whether all of a
+    tensor's addresses are multiples of 16. owners: int32, which tensor each program works at.
     """
-    kept, device = layout.tables, layout.device
+    kept, device = pointers.kept, pointers.device
+    programs = [-(-size // _BLOCK) for size in pointers.sizes]
+    if fused.is_captured(device):  # what is uploaded now is there when the graph is replayed, and not before
+        uploads = _table(pointers, programs), _owners(programs, device)
+        kept.setdefault("captured", []).append(uploads)  # the graph reads both ends of the upload at each replay
+        return uploads[0][1], uploads[1][1], sum(programs)
     if "owners" not in kept:
-        kept["programs"] = [-(-size // _BLOCK) for size in layout.sizes]
-        kept["captured"] = []
-        owners = [place for place, programs in enumerate(kept["programs"]) for _ in range(programs)]
-        kept["owners"] = _uploaded(owners if len(owners) <= _SEARCHED else [0], torch.int32, device)
-    captured = fused.is_captured(device)
-    if captured or kept.get("gradients") != layout.rows[1]:
-        first = [end - own for end, own in zip(accumulate(kept["programs"]), kept["programs"], strict=True)]
-        aligned = [int(all(at % 16 == 0 for at in beside)) for beside in zip(*layout.rows, strict=True)]
-        no_states = [[0] * len(layout.sizes)] * (5 - len(layout.rows))
-        places = _uploaded([*layout.rows, *no_states, layout.sizes, first, aligned], torch.int64, device)
-        if captured:  # the graph reads it, and what it was copied from, whenever it is replayed
-            kept["captured"].append((places, kept["owners"]))
-        kept["gradients"], kept["places"] = layout.rows[1], places
-    places, owners = kept["places"][1], kept["owners"][1]
-    if device.type == "cuda" and not captured:  # they may have been made on another stream
-        places.record_stream(torch.cuda.current_stream(device))
+        kept["owners"] = _owners(programs, device)
+    if kept.get("gradients") != pointers.rows[1]:
+        kept["gradients"], kept["table"] = pointers.rows[1], _table(pointers, programs)
+    table, owners = kept["table"][1], kept["owners"][1]
+    if device.type == "cuda":  # they may have been made on another stream
+        table.record_stream(torch.cuda.current_stream(device))
         owners.record_stream(torch.cuda.current_stream(device))
-    return places, owners, sum(kept["programs"])
+    return table, owners, sum(programs)
+
+
+def _table(pointers, programs):
+    first = [end - own for end, own in zip(accumulate(programs), programs, strict=True)]
+    aligned = [int(all(at % 16 == 0 for at in addresses)) for addresses in zip(*pointers.rows, strict=True)]
+    no_states = [[0] * len(programs)] * (5 - len(pointers.rows))
+    return _uploaded([*pointers.rows, *no_states, pointers.sizes, first, aligned], torch.int64, pointers.device)
+
+
+def _owners(programs, device):
+    if sum(programs) > _SEARCHED:
+        return _uploaded([0], torch.int32, device)  # each searches
+    return _uploaded([i for i, count in enumerate(programs) for _ in range(count)], torch.int32, device)
 
 
 def _uploaded(rows, dtype, device):
@@ -117,82 +121,88 @@ if triton:
 
     @triton.jit
     def _kernel(
-        places, owners, numbers, scale, found_inf, tensors, keep1, new1, keep2, new2, exponent, decay,
+        table, owners, scalars, scale, found_inf, tensors, beta1, one_minus_beta1, beta2, one_minus_beta2, exponent, l2,
         RULE: tl.constexpr, ROOTS: tl.constexpr, L2: tl.constexpr, ASCEND: tl.constexpr, SCALED: tl.constexpr,
-        CHECKED: tl.constexpr, X: tl.constexpr, STATE: tl.constexpr, HALVINGS: tl.constexpr, BLOCK: tl.constexpr,
+        CHECKED: tl.constexpr, X: tl.constexpr, HALVINGS: tl.constexpr, BLOCK: tl.constexpr,
     ):  # fmt: skip
         program = tl.program_id(0)
-        if HALVINGS == 0:
-            tensor = tl.load(owners + program)
-        else:
-            tensor = _owner(places + 6 * tensors, tensors, program, HALVINGS)
-        row, number = places + tensor, numbers + 5 * tensor
+        tensor = _owner(owners, table + 6 * tensors, tensors, program, HALVINGS)
+        row, own = table + tensor, scalars + 5 * tensor
         begin = (program - tl.load(row + 6 * tensors)) * BLOCK  # 64-bit, as the table is
-        at, count = begin + tl.arange(0, BLOCK), tl.load(row + 5 * tensors)
+        at, numel = begin + tl.arange(0, BLOCK), tl.load(row + 5 * tensors)
         if CHECKED:
-            count = tl.where(tl.load(found_inf) == 0, count, 0)  # where a gradient is infinite nothing moves
+            numel = tl.where(tl.load(found_inf) == 0, numel, 0)  # where a gradient is infinite nothing moves
         x_at, g_at, m_at = tl.load(row), tl.load(row + tensors), tl.load(row + 2 * tensors)
-        v_at, top_at = tl.load(row + 3 * tensors), tl.load(row + 4 * tensors)
+        v_at, v_hat_at = tl.load(row + 3 * tensors), tl.load(row + 4 * tensors)
         unscale = 1.0
         if SCALED:
             unscale = 1.0 / tl.load(scale)
         if ASCEND:
             unscale = -unscale
-        if (begin + BLOCK <= count) & (tl.load(row + 7 * tensors) != 0):
+        if (begin + BLOCK <= numel) & (tl.load(row + 7 * tensors) != 0):
             # Aligned and without a mask: four numbers are moved by one instruction.
-            _move(_aligned(x_at, X) + at, _aligned(g_at, X) + at, _aligned(m_at, STATE) + at,
-                  _aligned(v_at, STATE) + at, _aligned(top_at, STATE) + at, None, number, unscale, keep1, new1,
-                  keep2, new2, exponent, decay, RULE, ROOTS, L2)  # fmt: skip
+            _update(
+                _aligned(x_at, X) + at, _aligned(g_at, X) + at, _aligned(m_at, tl.float32) + at,
+                _aligned(v_at, tl.float32) + at, _aligned(v_hat_at, tl.float32) + at, None, own, unscale,
+                beta1, one_minus_beta1, beta2, one_minus_beta2, exponent, l2, RULE, ROOTS, L2,
+            )  # fmt: skip
         else:
-            _move(_pointer(x_at, X) + at, _pointer(g_at, X) + at, _pointer(m_at, STATE) + at,
-                  _pointer(v_at, STATE) + at, _pointer(top_at, STATE) + at, at < count, number, unscale, keep1, new1,
-                  keep2, new2, exponent, decay, RULE, ROOTS, L2)  # fmt: skip
+            _update(
+                _pointer(x_at, X) + at, _pointer(g_at, X) + at, _pointer(m_at, tl.float32) + at,
+                _pointer(v_at, tl.float32) + at, _pointer(v_hat_at, tl.float32) + at, at < numel, own, unscale,
+                beta1, one_minus_beta1, beta2, one_minus_beta2, exponent, l2, RULE, ROOTS, L2,
+            )  # fmt: skip
 
     @triton.jit
-    def _move(
-        x_at, g_at, m_at, v_at, top_at, inside, number, unscale, keep1, new1, keep2, new2, exponent, decay,
+    def _update(
+        x_at, g_at, m_at, v_at, v_hat_at, inside, own, unscale,
+        beta1, one_minus_beta1, beta2, one_minus_beta2, exponent, l2,
         RULE: tl.constexpr, ROOTS: tl.constexpr, L2: tl.constexpr,
     ):  # fmt: skip
-        """The step of the numbers of a block, or of those `inside` the tensor: all are read before any is written."""
-        lr, eps, shrink = tl.load(number), tl.load(number + 1), tl.load(number + 2)
+        """The step of a block, or of its numbers `inside` the tensor: all are read before any is written."""
+        lr, eps, shrink = tl.load(own), tl.load(own + 1), tl.load(own + 2)
         x = tl.load(x_at, inside).to(tl.float32)
         g = tl.load(g_at, inside).to(tl.float32)
         m = tl.load(m_at, inside).to(tl.float32)
         v = tl.load(v_at, inside).to(tl.float32)
-        top = v
+        v_hat = v
         if RULE == 0:
-            top = tl.load(top_at, inside).to(tl.float32)
+            v_hat = tl.load(v_hat_at, inside).to(tl.float32)
         g = g * unscale
         if L2:
-            g += decay * x
-        m = keep1 * m + new1 * g
+            g += l2 * x
+        m = beta1 * m + one_minus_beta1 * g
         if RULE == 1:
             excess = v - g * g
-            v -= tl.where(excess > 0, new2, tl.where(excess < 0, -new2, 0.0)) * (g * g)
+            v -= tl.where(excess > 0, one_minus_beta2, tl.where(excess < 0, -one_minus_beta2, 0.0)) * (g * g)
         else:
-            v = keep2 * v + new2 * (g * g)
+            v = beta2 * v + one_minus_beta2 * (g * g)
         if RULE == 0:
-            top = tl.where(top >= v, top, v)  # NaN propagates
-            step = lr * (m / _power(tl.sqrt_rn(top) + eps, exponent, ROOTS))
-            tl.store(top_at, top, inside)
+            v_hat = tl.where(v_hat >= v, v_hat, v)  # NaN propagates
+            step = lr * (m / _power(tl.sqrt_rn(v_hat) + eps, exponent, ROOTS))
+            tl.store(v_hat_at, v_hat, inside)
         else:
             step = lr / (tl.sqrt_rn(v) + eps)
             if RULE == 2:
-                step = tl.maximum(step, tl.load(number + 3), tl.PropagateNan.ALL)
-                step = tl.minimum(step, tl.load(number + 4), tl.PropagateNan.ALL)
+                step = tl.maximum(step, tl.load(own + 3), tl.PropagateNan.ALL)
+                step = tl.minimum(step, tl.load(own + 4), tl.PropagateNan.ALL)
             step = step * m
         tl.store(m_at, m, inside)
         tl.store(v_at, v, inside)
         tl.store(x_at, shrink * x - step, inside)
 
     @triton.jit
-    def _owner(first, tensors, program, HALVINGS: tl.constexpr):
-        """The last tensor whose first program is not behind this one: tensors without elements have none."""
-        low, high = 0, tensors
-        for _ in tl.static_range(HALVINGS):
-            middle = (low + high) // 2
-            found = tl.load(first + middle) <= program
-            low, high = tl.where(found, middle, low), tl.where(found, high, middle)
+    def _owner(owners, first, tensors, program, HALVINGS: tl.constexpr):
+        """The tensor that a program works at: from the list, or the last whose first program is not behind this one."""
+        low = tl.full((), 0, tl.int32)
+        if HALVINGS == 0:
+            low = tl.load(owners + program)
+        else:
+            high = tensors
+            for _ in tl.static_range(HALVINGS):  # tensors without elements have no program
+                middle = (low + high) // 2
+                found = tl.load(first + middle) <= program
+                low, high = tl.where(found, middle, low), tl.where(found, high, middle)
         return low
 
     @triton.jit

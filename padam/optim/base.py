@@ -114,7 +114,7 @@ class Optimizer(torch.optim.Optimizer):
     @classmethod
     def _refuse_option(cls, name, known):
         ours, hint = _OPTION_HINTS.get(name, ("", ""))
-        alike = difflib.get_close_matches(name, known, 1)
+        alike = difflib.get_close_matches(name, [option for option in known if option != "params"], 1)
         if ours not in known:
             hint = f"did you mean {alike[0]}" if alike else ""
         raise TypeError(

@@ -79,6 +79,7 @@ _INF = float("inf")
 _AVERAGE = "it is the share an average keeps of its past; 0.9 and 0.999 are usual"
 LIMITS = {
     "lr": (0.0, _INF, True, False, "the base learning rate; Padam's is 0.1 in the paper, Adam's 0.001"),
+    "base_lr": (0.0, _INF, True, False, "the lr that final_lr is relative to; it is set by itself"),
     "eps": (0.0, _INF, True, False, "it keeps the denominator from 0; 1e-8 is usual"),
     "beta1": (0.0, 1.0, True, False, _AVERAGE),
     "beta2": (0.0, 1.0, True, False, _AVERAGE),

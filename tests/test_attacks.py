@@ -12,10 +12,14 @@ import re
 import subprocess
 import sys
 import textwrap
+import warnings
 import weakref
 from collections import UserList
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import warm
@@ -128,6 +132,46 @@ def test_a_layout_keeps_no_tensor_and_goes_with_its_group():
     assert len(optimizer._last_pointers) == len(optimizer._last_options) == 1
 
 
+ORDERS = {
+    "transposed": lambda: (torch.randn(4, 5).t(), torch.randn(4, 5).t()),
+    "channels last, in 3d": lambda: [torch.randn(2, 3, 4, 5, 6).to(memory_format=torch.channels_last_3d)] * 2,
+    "sizes of 1": lambda: (torch.randn(9, 1, 3, 3), torch.randn(9, 1, 3, 3).to(memory_format=torch.channels_last)),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ORDERS)
+def test_dense_tensors_are_stepped_where_they_lie(name):
+    """In whatever order, which costs no copies, and is checked once."""
+    values, gradients = ORDERS[name]()
+    weight, twin = Parameter(values.clone()), Parameter(values.clone())
+    optimizer, loop = Padam([weight], fused=True), Padam([twin], foreach=False)
+    for _ in range(3):
+        weight.grad, twin.grad = gradients.clone(), gradients.clone()
+        optimizer.step()
+        loop.step()
+    torch.testing.assert_close(weight, twin)
+    assert optimizer._last_pointers[0] is not None
+
+
+@needs_compiler
+def test_what_torch_cannot_change_is_refused():
+    """As it refuses itself; and nothing is counted."""
+    wide = torch.ones(1).expand(3).requires_grad_()
+    wide.grad = torch.ones(3)
+    optimizer = Padam([wide], fused=True)
+    with pytest.raises(RuntimeError, match="was expanded"):
+        optimizer.step()
+    assert optimizer.state[wide]["step"] == 0
+    with torch.inference_mode():
+        made = torch.ones(3)
+    optimizer = Padam([weight := Parameter(torch.ones(3))], fused=True)
+    take(optimizer, [torch.ones(3)])
+    optimizer.state[weight]["exp_avg"] = made
+    with pytest.raises(RuntimeError, match="inference mode"):
+        take(optimizer, [torch.ones(3)])
+
+
 @needs_compiler
 def test_gradients_that_are_copied_stay_what_they_were():
     weight = Parameter(torch.ones(2, 3))
@@ -225,6 +269,11 @@ WRONG = (  # a call, the error it is, and what it says
     (lambda x: Padam([x], weight_dacay=0.1), TypeError, "no option 'weight_dacay': did you mean weight_decay"),
     (lambda x: Padam([x], differentiable=True), TypeError, "no gradient flows through a step"),
     (lambda x: Padam(torch.nn.Linear(2, 2)), TypeError, r"got a Linear; .* pass model.parameters\(\)"),
+    (lambda x: Padam([{"params": torch.nn.Linear(2, 2)}]), TypeError, r"got a Linear; .* pass model.parameters\(\)"),
+    (lambda x: Padam(None), TypeError, r"got None; .* pass model.parameters\(\)"),
+    (lambda x: Padam([x], maximize="false"), TypeError, "maximize is 'false', but must be True or False"),
+    (lambda x: Padam([x], fused="False"), TypeError, "fused is 'False', but must be True or False or None"),
+    (lambda x: AdaBound([{"params": [x], "base_lr": -1.0}]), ValueError, "base_lr = -1 is outside"),
 )  # fmt: skip
 
 
@@ -244,6 +293,41 @@ def test_betas_are_any_sequence_and_kept_as_a_tuple(betas):
     optimizer.param_groups[0]["betas"] = betas
     take(optimizer, [torch.ones(2), None])
     assert optimizer.param_groups[0]["betas"] == (0.5, 0.9)
+
+
+@pytest.mark.parametrize("kind", [Fraction, Decimal, np.float32], ids=["Fraction", "Decimal", "NumPy"])
+@pytest.mark.parametrize("form", [{}, {"foreach": False}, {"fused": True}], ids=str)
+def test_numbers_may_be_of_any_kind(kind, form):
+    weight, twin = Parameter(torch.ones(3)), Parameter(torch.ones(3))
+    options = {"lr": 0.125, "p": 0.25, "eps": 0.5, "weight_decay": 0.5}
+    take(
+        Padam([weight], **{name: kind(value) for name, value in options.items()}, betas=[kind(0.5)] * 2, **form), [twin]
+    )
+    take(Padam([twin], **options, betas=(0.5, 0.5), **form), [twin])
+    assert torch.equal(weight, twin)
+
+
+STRAY = (  # a class, options, and what another class left in its group
+    (Yogi, {}, {"p": 1 / 8}),
+    (AMSGrad, {"correction": "exact"}, {"p": 1 / 8, "lr_decay": 0.5}),
+    (AdaBound, {"correction": "exact"}, {"p": 1 / 8}),
+    (PartialRMSprop, {}, {"betas": (0.5, 0.5), "correction": "folded"}),
+    (Padam, {}, {"final_lr": 0.1, "gamma": 1.0, "momentum": 0.9}),
+)
+
+
+@pytest.mark.parametrize("form", [{}, {"foreach": False}, {"fused": True}], ids=str)
+@pytest.mark.parametrize("number", range(len(STRAY)))
+def test_options_of_another_class_mean_nothing(number, form):
+    cls, options, stray = STRAY[number]
+    form = {} if cls.rule not in cpu.RULES else form
+    weight, twin = Parameter(torch.ones(3)), Parameter(torch.ones(3))
+    optimizer, plain = cls([weight], **options, **form), cls([twin], **options, **form)
+    optimizer.param_groups[0].update(stray)
+    for _ in range(2):
+        take(optimizer, [torch.full((3,), 0.01)])
+        take(plain, [torch.full((3,), 0.01)])
+    assert torch.equal(weight, twin)
 
 
 SET = {
@@ -375,6 +459,50 @@ def test_only_the_dict_of_another_class_is_warned_of():
             ours.load_state_dict(optimizers[name].state_dict())
         assert ours.param_groups[0]["lr"] == optimizers[name].param_groups[0]["lr"]
         assert [one.filename for one in said] == [__file__]
+
+
+@pytest.mark.filterwarnings("ignore:.*loads the state dict of another class")
+def test_what_another_class_left_is_warned_of_once():
+    """Its own state dict, saved afterwards, is its own."""
+    params = [Parameter(torch.ones(2))]
+    yogi, ours = Yogi(params), AdaBound(params)
+    take(yogi, [torch.ones(2)])
+    ours.load_state_dict(yogi.state_dict())
+    assert "initial_accumulator" not in ours.param_groups[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        AdaBound(params).load_state_dict(ours.state_dict())
+
+
+def test_the_way_to_convert_a_rate_is_told_where_it_is_one():
+    params = [Parameter(torch.ones(2))]
+    padam = Padam(params)
+    take(padam, [torch.ones(2)])
+    with pytest.warns(UserWarning, match="takes over its lr") as said:
+        AMSGrad(params).load_state_dict(padam.state_dict())
+    assert "median" not in str(said[0].message)
+
+
+def test_a_state_that_was_only_looked_at_is_none():
+    """`optimizer.state[frozen]` leaves an empty one in every later state dict."""
+    params = [Parameter(torch.ones(2)), Parameter(torch.ones(3))]
+    optimizer, fresh = Padam(params), Padam(clones(params))
+    take(optimizer, [torch.ones(2), None])
+    assert optimizer.state[params[1]] == {}
+    fresh.load_state_dict(optimizer.state_dict())
+    take(fresh, [torch.ones(2), torch.ones(3)])
+    assert fresh.state[fresh.param_groups[0]["params"][1]]["step"] == 1
+
+
+def test_a_class_of_somebodys_own_over_the_base_is_in_nobodys_way():
+    class Own(base.Optimizer):
+        pass
+
+    params = [Parameter(torch.ones(2))]
+    optimizer = Padam(params)
+    take(optimizer, [torch.ones(2)])
+    Padam(params).load_state_dict(optimizer.state_dict())
+    assert issubclass(Own, torch.optim.Optimizer)
 
 
 def test_the_pickle_of_an_older_version_goes_on():
@@ -527,6 +655,26 @@ def test_a_compiled_step_is_one_graph(cls, options):
     graphs, breaks, opaque = json.loads(run.stdout.splitlines()[-1])
     assert (graphs, breaks) == (2, 0)
     assert opaque == [int("fused" in options)] * 2
+
+
+@pytest.mark.parametrize("options", [{}, {"fused": True}], ids=["foreach", "fused"])
+def test_a_rate_that_changes_is_compiled_once_more(options):
+    """Not at every step, as torch compiles its own."""
+    code = f"""
+        import torch
+        from padam import Padam
+        from torch._dynamo.testing import CompileCounter
+        counter, weight = CompileCounter(), torch.nn.Parameter(torch.ones(5))
+        optimizer = Padam([weight], weight_decay=0.1, decay="decoupled", **{options})
+        step = torch.compile(optimizer.step, backend=counter, fullgraph=True)
+        for number in range(8):
+            weight.grad = torch.ones(5)
+            optimizer.param_groups[0]["lr"] = 0.1 / (number + 1)
+            step()
+        print(counter.frame_count)
+    """
+    run = warm.run("-W", "ignore", "-c", textwrap.dedent(code))
+    assert run.stdout.split() == ["2"], run.stderr[-2000:]
 
 
 def test_the_counter_of_graphs_sees_a_break():

@@ -239,14 +239,16 @@ class AdaBound(Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; its lr, unless it brings a base_lr, is what final_lr is relative to from now on."""
+        if isinstance(param_group, dict) and "base_lr" in param_group:
+            catalog.check(type(self).__name__, {"base_lr": param_group["base_lr"]})
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         group.setdefault("base_lr", float(group["lr"]))
 
-    def _scalars(self, group, tensors):
-        if not group["base_lr"]:  # a schedule that begins at 0
+    def _own_options(self, group):
+        if not group.get("base_lr"):  # a schedule that began at 0
             group["base_lr"] = float(group["lr"])
-        return super()._scalars(group, tensors)
+        return super()._own_options(group) | {"base_lr": group["base_lr"]}
 
 
 class PartialAdagrad(Optimizer):

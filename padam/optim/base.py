@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, overload
 import torch
 from torch.optim.optimizer import ParamsT
 
-from padam.catalog import CATALOG, CORRECTIONS, DECAYS, check, level_of_the_caller, warn_beyond_the_proof
+from padam.catalog import CATALOG, CORRECTIONS, DECAYS, LIMITS, check, level_of_the_caller, warn_beyond_the_proof
 from padam.optim import foreach, fused, loop
 from padam.optim.foreach import PLAIN
 from padam.optim.loop import HALF
@@ -33,7 +33,8 @@ _OPTION_HINTS = {
     "amsgrad": ("lr", "Padam and AMSGrad keep the running maximum always, the others never"),
     "differentiable": ("lr", "no gradient flows through a step here"),
 }
-_TORCH_ONLY = ("amsgrad", "differentiable", "decoupled_weight_decay")  # in dicts of torch's classes; left behind
+# In dicts of torch's classes; left behind.
+_TORCH_ONLY = ("amsgrad", "differentiable", "decoupled_weight_decay", "dampening", "nesterov", "momentum_decay")
 _IMPLEMENTATION = ("foreach", "fused")  # a loaded state dict does not bring them
 # Objects when a CUDA graph captures a step that was not made for it; torch 2.15 renamed it.
 _check_capture = (
@@ -90,6 +91,11 @@ def _one_minus_power(beta, t):
     return -(torch if isinstance(t, torch.Tensor) else math).expm1(t * math.log(beta))
 
 
+def _foreign_options():
+    """The options of all classes here, and those of torch's that none of them has."""
+    return {*_TORCH_ONLY}.union(*(getattr(cls, "_options", ()) for cls in Optimizer.__subclasses__()))
+
+
 class Optimizer(torch.optim.Optimizer):
     """The base of the eight classes; each names its rule and lists its options, all of which can differ by group."""
 
@@ -121,11 +127,17 @@ class Optimizer(torch.optim.Optimizer):
             f"{cls.__name__} has no option {name!r}{': ' if hint else ''}{hint}. It takes {', '.join(known)}."
         )
 
+    def _refuse_module(self, params):
+        if isinstance(params, torch.nn.Module):
+            who, what = type(self).__name__, type(params).__name__
+            raise TypeError(f"{who} got a {what}; it needs its parameters: pass model.parameters().")
+
     def __init__(self, params: ParamsT, given: dict[str, Any]) -> None:
         """`given` are the local variables of the class's own __init__; its options are among them."""
         who = type(self).__name__
-        if isinstance(params, torch.nn.Module):
-            raise TypeError(f"{who} got a {type(params).__name__}; it needs its parameters: pass model.parameters().")
+        self._refuse_module(params)
+        if params is None:
+            raise TypeError(f"{who} got None; it needs tensors or groups to optimize: pass model.parameters().")
         if not isinstance(params, torch.Tensor | dict | set):  # which torch refuses
             params = list(params)  # a generator would be empty the second time
             if not params:
@@ -159,6 +171,12 @@ class Optimizer(torch.optim.Optimizer):
             if name != "lr" and name in self._options and isinstance(value, torch.Tensor):
                 raise TypeError(f"{who}: {name} is a tensor, but must be a plain number; only lr may be a tensor.")
         check(who, numbers)
+        for name, default in self._options.items():
+            flags = (True, False) if isinstance(default, bool) else (True, False, None) if default is None else ()
+            if flags and not any(options[name] is flag for flag in flags):
+                raise TypeError(f"{who}: {name} is {options[name]!r}, but must be {' or '.join(map(str, flags))}.")
+            if name in LIMITS and not flags and not isinstance(options[name], int | float | torch.Tensor):
+                options = {**options, name: float(options[name])}  # a Fraction, a Decimal, a number of NumPy's
         for name, choices in (("correction", CORRECTIONS), ("decay", DECAYS)):
             if name in options and options[name] not in choices:
                 raise ValueError(
@@ -178,7 +196,7 @@ class Optimizer(torch.optim.Optimizer):
         for beta in betas:
             if isinstance(beta, torch.Tensor):
                 raise TypeError(f"{type(self).__name__}: betas holds a tensor, but must be two plain numbers.")
-        return tuple(betas)
+        return tuple(beta if isinstance(beta, int | float | str) else float(beta) for beta in betas)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, its options checked like the constructor's (same errors); see torch's documentation."""
@@ -188,6 +206,7 @@ class Optimizer(torch.optim.Optimizer):
             options = self._checked({k: v for k, v in (self.defaults | param_group).items() if k != "params"})
             param_group = {**param_group, **{k: v for k, v in options.items() if k in param_group}}
             params = param_group.get("params", set())
+            self._refuse_module(params)
             if not isinstance(params, torch.Tensor | set):  # torch refuses a set, for it has no order
                 params = param_group["params"] = list(params)  # a generator would be empty the second time
             if options["fused"]:
@@ -196,6 +215,10 @@ class Optimizer(torch.optim.Optimizer):
                 fused.require(self.rule, [param for param in params if isinstance(param, torch.Tensor)])
             warn_beyond_the_proof(type(self).__name__, options.get("p"))
         super().add_param_group(param_group)
+
+    def _own_options(self, group):
+        """A group's options that are this class's; users and loaded dicts may leave others there."""
+        return {name: group[name] for name in self._options}
 
     def _check_changes(self):
         """Check the groups whose options are no longer those that were checked last: schedulers and users set them."""
@@ -282,6 +305,8 @@ class Optimizer(torch.optim.Optimizer):
         After a step with `torch.amp.GradScaler` and `fused=True` on CUDA, gradients are still scaled: the kernel
         divides what it reads, and does not write gradients. Otherwise the scaler has divided them before.
 
+        A step that torch.compile has compiled does not check options that were changed in a group.
+
         Raises RuntimeError for sparse gradients, and for tensors that `fused=True` does not serve; nothing has changed
         then.
         """
@@ -293,7 +318,7 @@ class Optimizer(torch.optim.Optimizer):
         compiling = torch.compiler.is_compiling()
         if not compiling:
             self._check_changes()
-        work = [(group, tensors) for group in self.param_groups for tensors in self._collect(group)]
+        work = [(self._own_options(group), tensors) for group in self.param_groups for tensors in self._collect(group)]
         pointers_of = [None] * len(work) if compiling else self._pointers(work)
         scaler = self._scaler(pointers_of)
         for (group, tensors), pointers in zip(work, pointers_of, strict=True):
@@ -387,6 +412,8 @@ class Optimizer(torch.optim.Optimizer):
         """ValueError unless the state of each parameter is complete and of its shape."""
         needed = {slot.torch_key for slot in CATALOG[self.rule].slots.values()}
         for param, state in states.items():
+            if not state:  # of a frozen parameter that somebody has looked at
+                continue
             if missing := sorted(needed - set(state)):
                 raise ValueError(
                     f"{type(self).__name__} cannot go on from this state dict: its states have no "
@@ -394,25 +421,29 @@ class Optimizer(torch.optim.Optimizer):
                     f"keeps the same quantities; torch's Adam does for Padam and AMSGrad with amsgrad=True."
                 )
             for key in needed if isinstance(param, torch.Tensor) else ():
-                if state[key].shape != param.shape:
+                if (shape := getattr(state[key], "shape", None)) != param.shape:
                     raise ValueError(
                         f"{type(self).__name__} cannot go on from this state dict: a parameter of shape "
-                        f"{tuple(param.shape)} has a state {key} of shape {tuple(state[key].shape)}. It was saved for "
+                        f"{tuple(param.shape)} has a state {key} of shape {shape and tuple(shape)}. It was saved for "
                         f"another model, or for these parameters in another order."
                     )
 
     def _warn_of_another_class(self, groups):
         """UserWarning if a dict's options are those of another class: its rate means something else there."""
-        known = set(_TORCH_ONLY).union(*(cls._options for cls in Optimizer.__subclasses__()))
         for group in groups:
             missing = self._options.keys() - group.keys() - {*_IMPLEMENTATION, "capturable", "maximize"}
-            foreign = missing | ((known & group.keys()) - self._options.keys())
+            foreign = missing | (_foreign_options() & group.keys() - self._options.keys())
             if "lr" in group and foreign:
+                convert = ""
+                if "p" in self._options and "p" not in group:
+                    convert = (
+                        " A rate of Adam is far too small at p < 1/2. To convert it, set lr of every group after "
+                        "loading: the old lr times the median of max_exp_avg_sq ** (p - 1/2) keeps the size of a step."
+                    )
                 warnings.warn(
                     f"{type(self).__name__} loads the state dict of another class (by its options: "
-                    f"{', '.join(sorted(foreign))}) and takes over its lr and weight decay, as torch's classes do. At "
-                    f"p < 1/2 a rate of Adam is far too small. To convert it, set lr of every group after loading: the "
-                    f"old lr times the median of max_exp_avg_sq ** (p - 1/2), which keeps the size of a step.",
+                    f"{', '.join(sorted(foreign))}) and takes over its lr and weight decay, as torch's classes do."
+                    f"{convert}",
                     UserWarning,
                     stacklevel=level_of_the_caller(),
                 )
@@ -435,7 +466,7 @@ class Optimizer(torch.optim.Optimizer):
         for own, group in zip(before or [self._options] * len(self.param_groups), self.param_groups, strict=True):
             if "decoupled_weight_decay" in group:  # torch's Adam and AdamW are one class since torch 2.7
                 group["decay"] = "decoupled" if group["decoupled_weight_decay"] else "l2"
-            for name in [name for name in _TORCH_ONLY if name in group]:
+            for name in _foreign_options() & group.keys() - self._options.keys():
                 del group[name]
             of_the_machine = _IMPLEMENTATION if before else ()
             group.update({name: v for name, v in own.items() if name not in group or name in of_the_machine})

@@ -194,15 +194,31 @@ def blocks(lists):
 
 
 def is_dense(tensor):
-    """Whether a tensor's numbers lie in memory without gaps, in its own order or with the channels last."""
+    """Whether a tensor's numbers lie in memory without gaps and overlaps, in whatever order."""
     if tensor.is_neg() or tensor._is_zerotensor():  # its numbers are those in memory times -1, or in no memory
         return False
-    return tensor.is_contiguous() or (tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
+    if tensor.is_contiguous():
+        return True
+    expected = 1
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1:
+            if stride != expected:
+                return False
+            expected *= size
+    return True
+
+
+def same_order(one, other):
+    """Whether two dense tensors of a shape have their numbers in the same order in memory."""
+    return one.stride() == other.stride() or all(
+        size == 1 or mine == its for size, mine, its in zip(one.shape, one.stride(), other.stride(), strict=True)
+    )
 
 
 def _can_be_cut(tensors):
     """Whether these tensors, one of each list, are plain, dense and of the same layout."""
-    return is_dense(tensors[0]) and all(type(t) in PLAIN and t.stride() == tensors[0].stride() for t in tensors)
+    x = tensors[0]
+    return is_dense(x) and all(type(t) in PLAIN and not t.is_neg() and same_order(t, x) for t in tensors)
 
 
 def _cut(tensor):

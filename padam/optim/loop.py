@@ -91,7 +91,7 @@ RULES = {
 
 def rule_options(group):
     """A group's options by the names that the rules read: beta1 and beta2 for betas, beta2 for rho and alpha."""
-    options = {_OUR_NAMES.get(name, name): value for name, value in group.items() if name not in ("params", "betas")}
+    options = {_OUR_NAMES.get(name, name): value for name, value in group.items() if name != "betas"}
     if "betas" in group:
         options["beta1"], options["beta2"] = group["betas"]
     return options

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from padam.catalog import CATALOG
-from padam.optim.foreach import PLAIN, is_dense
+from padam.optim.foreach import PLAIN, is_dense, same_order
 from padam.optim.fused import cpu
 from padam.optim.loop import HALF
 
@@ -128,7 +128,7 @@ def _scalar_rows(scalars):
     columns = [scalars["lr"], scalars["eps"], scalars["shrink"], scalars.get("lower", 0.0), scalars.get("upper", 0.0)]
     if isinstance(scalars["t"], Tensor):
         t = scalars["t"]
-        return torch.stack([torch.as_tensor(c, dtype=t.dtype, device=t.device).expand_as(t) for c in columns], 1)
+        return torch.stack([c if isinstance(c, Tensor) and c.ndim else t * 0 + c for c in columns], 1)
     if isinstance(scalars["t"], list):
         count = len(scalars["t"])
         return list(zip(*(c if isinstance(c, list) else [c] * count for c in columns), strict=True))
@@ -236,6 +236,11 @@ def _check(rule, tensors):
                     f"{_described(param)} is one {_described(tensor)}. Was the model moved, or the state dict of "
                     f"another one loaded? Then make a new optimizer",
                 )
+    for tensor in chain(x, *states):
+        if any(size > 1 and stride == 0 for size, stride in zip(tensor.shape, tensor.stride(), strict=True)):
+            _refuse(rule, f"one {_described(tensor)} was expanded: some of its numbers are one number in memory")
+        if tensor.is_inference() and not torch.is_inference_mode_enabled():
+            _refuse(rule, f"one {_described(tensor)} was made in inference mode, and cannot be changed outside")
     for tensor in chain(x, tensors.g, *states):
         zeros = tensor._is_zerotensor() and any(tensor is g for g in tensors.g)  # has no memory, and can be copied
         if tensor.numel() and not zeros and _ADDRESS(tensor) == 0:
@@ -251,9 +256,9 @@ def _dense(lists):
     dense = [list(tensors) for tensors in lists]
     for i, parallel in enumerate(zip(*lists, strict=True)):
         x = parallel[0]
-        stride = x.stride() if is_dense(x) else torch.empty(x.shape, device="meta").stride()
+        like = x if is_dense(x) else torch.empty(x.shape, device="meta")
         for which, tensor in enumerate(parallel):
-            if not is_dense(tensor) or tensor.stride() != stride:
-                copy = torch.empty_strided(x.shape, stride, dtype=tensor.dtype, device=tensor.device)
+            if not is_dense(tensor) or not same_order(tensor, like):
+                copy = torch.empty_strided(x.shape, like.stride(), dtype=tensor.dtype, device=tensor.device)
                 dense[which][i] = copy.copy_(tensor)
     return dense

@@ -60,6 +60,7 @@ SHAPES = {
     "a state without memory": ("m.untyped_storage().resize_(0)", "no memory"),
     "a gradient without memory": ("w.grad.untyped_storage().resize_(0)", "no memory"),
     "a step count of doubles": ("o.state[w]['step'] = o.state[w]['step'].double()", "same"),
+    "a step count seen as integers": ("o.state[w]['step'].data = o.state[w]['step'].data.view(torch.int32)", "same"),
     "a step count of its own": ("o.state[w]['step'] += 3", "same"),
     "states forgotten": ("o.state.clear()", "same"),
     "a weight less": ("del o.param_groups[0]['params'][1]", "same"),

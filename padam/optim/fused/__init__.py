@@ -236,6 +236,9 @@ def _check(rule, tensors):
                     f"{_described(param)} is one {_described(tensor)}. Was the model moved, or the state dict of "
                     f"another one loaded? Then make a new optimizer",
                 )
+    for count in tensors.steps:
+        if not count.is_floating_point() or count.numel() != 1:
+            _refuse(rule, f"a step count is {_described(count)}, but must be one floating-point number")
     for tensor in chain(x, *states):
         if any(size > 1 and stride == 0 for size, stride in zip(tensor.shape, tensor.stride(), strict=True)):
             _refuse(rule, f"one {_described(tensor)} was expanded: some of its numbers are one number in memory")

@@ -185,7 +185,6 @@ MUTANTS = (
     # --- optim/base.py
     Mutant("base: a step counts before it can be taken", BASE, "        pointers_of = [None] * len(work) if compiling", "        [_count(tensors.steps, 1.0, None) for _, tensors in work]\n        pointers_of = [None] * len(work) if compiling", CPU, False),
     Mutant("base: a graph from before goes unnoticed", BASE, "torch.autograd.graph.increment_version(tensors.x)", "pass", CPU, False),
-    Mutant("base: layouts are kept beyond a loaded state", BASE, 'for name in ("_last_pointers", "_last_options"):', "for name in ():", (*CPU, *ATTACKS), False),
     Mutant("base: a layout for good", BASE, "elif pointers is None or not pointers.rebind(tensors):", "elif pointers is None:", (*CPU, *ATTACKS), False),
     Mutant("base: nothing is known", BASE, "pointers if pointers and pointers.reusable else None", "None", CPU, False),
     Mutant("base: layouts with copies are kept", BASE, "pointers if pointers and pointers.reusable else None", "pointers", ATTACKS, False),

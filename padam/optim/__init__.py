@@ -248,7 +248,7 @@ class AdaBound(Optimizer):
     def _own_options(self, group):
         if not group.get("base_lr"):  # a schedule that began at 0
             group["base_lr"] = float(group["lr"])
-        return super()._own_options(group) | {"base_lr": group["base_lr"]}
+        return {**super()._own_options(group), "base_lr": group["base_lr"]}
 
 
 class PartialAdagrad(Optimizer):

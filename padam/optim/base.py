@@ -459,8 +459,6 @@ class Optimizer(torch.optim.Optimizer):
         if before:  # loading, not unpickling
             self._refuse_unfit(state["state"])
             self._warn_of_another_class(state["param_groups"])
-        for name in ("_last_pointers", "_last_options"):
-            self.__dict__.pop(name, None)
         super().__setstate__(state)
         self.defaults = self._options | self.defaults
         for own, group in zip(before or [self._options] * len(self.param_groups), self.param_groups, strict=True):

@@ -8,12 +8,10 @@ was frozen for a while is at a step of its own. Weight decay has been applied.
 `step` drives them; on a CPU in blocks that stay in its cache.
 """
 
-from types import SimpleNamespace
-
 import torch
 
 from padam.catalog import ROOTS
-from padam.optim.loop import HALF, one_each, rule_options
+from padam.optim.loop import HALF, Names, one_each, rule_options
 
 BLOCK = 2**19  # elements; what a rule reads and writes of so many stays in a CPU's cache from pass to pass
 PLAIN = (torch.Tensor, torch.nn.Parameter)  # a class of somebody's own may lie in memory as it likes
@@ -47,7 +45,7 @@ def _average_square(mean, new, beta):
 
 def _denominator(v, eps, exponent):
     denominator = torch._foreach_sqrt(v)
-    same = not isinstance(eps[0], torch.Tensor) and eps.count(eps[0]) == len(eps)
+    same = not isinstance(eps[0], torch.Tensor) and all(one == eps[0] for one in eps)
     torch._foreach_add_(denominator, _scalar(eps[0], v[0]) if same else eps)
     return _power(denominator, exponent)
 
@@ -154,7 +152,7 @@ def step(rule, group, tensors, scalars):
     in_blocks = tensors.x[0].is_cpu and not torch.compiler.is_compiling()
     for block, indices in blocks(lists) if in_blocks else [(lists, range(len(tensors.x)))]:
         own = {name: [values[i] for i in indices] for name, values in scalars.items()}
-        _step_block(rule, group, block, tuple(tensors.states), SimpleNamespace(**(options | own)))
+        _step_block(rule, group, block, tuple(tensors.states), Names({**options, **own}))
     if half:
         torch._foreach_copy_(tensors.x, lists[0])
 
@@ -167,7 +165,7 @@ def _step_block(rule, group, lists, names, h):
         g = torch._foreach_add(g, x, alpha=group["weight_decay"])
     elif group["weight_decay"] != 0:
         torch._foreach_mul_(x, h.shrink)
-    RULES[rule](x, g, SimpleNamespace(**dict(zip(names, states, strict=True))), h)
+    RULES[rule](x, g, Names(dict(zip(names, states, strict=True))), h)
 
 
 def blocks(lists):

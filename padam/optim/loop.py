@@ -4,8 +4,6 @@ rule(x, g, s, h) moves x and the tensors of s in place. Names, order and symbols
 h.lr and h.eps are alpha_t and eps_t, numbers or 0-dim tensors, weight decay has been applied. `step` drives them.
 """
 
-from types import SimpleNamespace
-
 import torch
 
 from padam.catalog import ROOTS
@@ -89,6 +87,14 @@ RULES = {
 }
 
 
+class Names:
+    """What a rule reads as s.m or h.lr: a SimpleNamespace, which torch.compile cannot trace in older PyTorch."""
+
+    def __init__(self, values):
+        for name, value in values.items():
+            setattr(self, name, value)
+
+
 def rule_options(group):
     """A group's options by the names that the rules read: beta1 and beta2 for betas, beta2 for rho and alpha."""
     options = {_OUR_NAMES.get(name, name): value for name, value in group.items() if name != "betas"}
@@ -112,8 +118,9 @@ def step(rule, group, tensors, scalars):
     """Move `tensors` (a `base.Tensors`) by one step of a rule, one tensor after the other."""
     options, scalars = rule_options(group), one_each(scalars, len(tensors.x))
     for place, (param, g) in enumerate(zip(tensors.x, tensors.g, strict=True)):
-        h = SimpleNamespace(**(options | {name: values[place] for name, values in scalars.items()}))
-        s = SimpleNamespace(**{name: states[place] for name, states in tensors.states.items()})
+        own = {name: values[place] for name, values in scalars.items()}
+        h = Names({**options, **own})
+        s = Names({name: states[place] for name, states in tensors.states.items()})
         x, g = (param.float(), g.float()) if param.dtype in HALF else (param, g)
         if group["maximize"]:
             g = -g

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from padam import recipes, reproduce
+from padam import recipes, records, reproduce
 from padam.ends import asked, ends_told, fail, say
 from padam.options import Budget, Capture, Data, Device, Id, Out, Plan, Precision, Profile, Seeds, Threads
 from padam.training import workers
@@ -108,8 +108,8 @@ def train(
         warnings.showwarning = lambda message, *rest: say(f"Warning: {message}")
         record = training.train(recipe, seed, out, data=data, device=device, precision=precision, threads=threads,
                                 budget=limit, capture=capture, keep=keep)  # fmt: skip
-    diverged = record["outcome"]["status"] == "diverged"
-    end = f"diverged in epoch {record['epochs_run']}" if diverged else f"finished: {said(record['final'])}"
+    diverged = record["outcome"] == "diverged"
+    end = f"diverged in epoch {records.epochs_run(record)}" if diverged else f"finished: {said(records.final(record))}"
     say(f"{cell.label}: {end}\n{cell.path}", err=False)
 
 

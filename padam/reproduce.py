@@ -44,11 +44,11 @@ class Cell:
 def look(recipe, seed, out=None):
     """The `Cell` of a recipe and seed, as it is on the disk now."""
     path = records.path(recipe, seed, out)
-    if path.exists():
-        record = records.read(path)
-        state = "filled" if record["outcome"]["status"] == "finished" else "diverged"
+    if there := records.find(recipe, seed, out):
+        record = records.read(there)
+        state = "filled" if record["outcome"] == "finished" else "diverged"
         seconds = statistics.median(record["history"]["seconds"])
-        return Cell(recipe, seed, path, state, record["epochs_run"], seconds)
+        return Cell(recipe, seed, there, state, records.epochs_run(record), seconds)
     folder = path.with_suffix("")
     there = checkpoint.found(folder)
     epoch = there[0][0] if there else 0

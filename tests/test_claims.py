@@ -78,9 +78,10 @@ def test_runs_that_their_source_calls_incomparable_are_left_out():
 
 
 def _record(**more):
-    """A record of Padam on the miniature, altered."""
-    path = evidence.records.HERE / "runs/cifar10/vgg16-w16/padam/seed0.json"
-    return evidence.records.read(path) | more
+    """A record of Padam on the miniature, its recipe altered."""
+    path = evidence.records.HERE / "runs/small/cifar10/vgg16/padam/seed0.json"
+    record = evidence.records.read(path)
+    return record | {"recipe": record["recipe"] | more}
 
 
 def test_our_runs_are_under_the_papers_cell_and_a_shortened_full_one_is_none(monkeypatch):
@@ -96,16 +97,14 @@ def _diverged(record, epochs):
     history = {key: values[:epochs] for key, values in record["history"].items()}
     for key in ("train_loss", "test_loss", "valid_loss"):
         history[key][-1] = None
-    outcome = {"status": "diverged", "epoch": epochs}
-    return record | {"history": history, "epochs_run": epochs, "outcome": outcome}
+    return record | {"history": history, "outcome": "diverged"}
 
 
 @pytest.mark.parametrize("profile", ["small", "full"])
 def test_a_diverged_record_counts_and_is_behind_every_other(profile, monkeypatch):
     record = _diverged(_record(profile=profile), 5)
     if profile == "full":
-        recipe = record["recipe"] | {"train_size": None, "holdout": 0}
-        record |= {"model": "vgg16", "epochs_planned": 200, "recipe": recipe}
+        record["recipe"] |= {"train_size": None, "holdout": 0, "model": "vgg16", "epochs": 200}
     monkeypatch.setattr(evidence.records, "collect", lambda root: {"path": record})
     (lost,) = evidence.collect()[profile]
     assert lost.diverged

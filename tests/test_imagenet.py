@@ -54,12 +54,13 @@ def test_from_pictures_to_a_record_and_interrupted_to_the_same_one(root, tmp_pat
     whole = _train(root, tmp_path / "whole", keep=True)
     jsonschema.validate(whole, SCHEMA)
     assert check.faults(whole) == []
-    assert (whole["dataset"], whole["model"], whole["epochs_run"]) == ("imagenet-subset", "resnet18-w8", 40)
+    recipe = whole["recipe"]
+    assert (recipe["dataset"], recipe["model"], records.epochs_run(whole)) == ("imagenet-subset", "resnet18-w8", 40)
     five, one = (whole["history"][key] for key in ("test_error_top5", "test_error"))
     assert len(five) == 40
     assert all(0 <= a <= b <= 1 for a, b in zip(five, one, strict=True))
     assert five != one
-    assert whole["final"]["test_error_top5"] == five[-1]
+    assert records.final(whole)["test_error_top5"] == five[-1]
     power_cut(lambda: _train(root, tmp_path / "cut"), 17)
     assert checkpoint.found(records.path(recipes.get(ID, "small"), 0, tmp_path / "cut").with_suffix(""))[0][0] == 17
     assert _untimed(_train(root, tmp_path / "cut", keep=True)) == _untimed(whole)

@@ -35,7 +35,7 @@ def _alter(path, key, epoch, value):
 @pytest.mark.parametrize(("key", "epoch"), [("test_error", -1), ("test_error", 0), ("train_error", 0)])
 def test_one_altered_value_in_one_record_changes_the_page(key, epoch, copied):
     assert results.page(copied) == results.page()
-    _alter(copied / "cifar10" / "vgg16-w16" / "padam" / "seed0.json", key, epoch, 0.95)
+    _alter(copied / "small" / "cifar10" / "vgg16" / "padam" / "seed0.json", key, epoch, 0.95)
     assert results.page(copied) != results.page()
 
 
@@ -46,7 +46,7 @@ def test_one_altered_value_in_one_record_changes_a_verdict(copied):
         return judge.verdict(claim(evidence.collect(copied)["small"])["cifar10/vgg16"])
 
     assert verdict() == judge.HOLDS
-    _alter(copied / "cifar10" / "vgg16-w16" / "padam" / "seed0.json", "test_error", -1, 0.5)
+    _alter(copied / "small" / "cifar10" / "vgg16" / "padam" / "seed0.json", "test_error", -1, 0.5)
     assert verdict() != judge.HOLDS
 
 

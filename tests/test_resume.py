@@ -186,7 +186,7 @@ def test_a_second_ctrl_c_stops_at_once_and_loses_that_epoch_only(quick, tmp_path
         quick(tmp_path)
     assert checkpoint.found(_folder(tmp_path))[0][0] == 2
     monkeypatch.setattr(engine.Trainer, "update", update)
-    assert quick(tmp_path)["epochs_run"] == 4
+    assert records.epochs_run(quick(tmp_path)) == 4
 
 
 def test_a_budget_stops_before_it_is_spent(quick, tmp_path, monkeypatch):
@@ -220,9 +220,9 @@ def test_a_run_that_diverges_is_a_record_not_a_crash(quick, tmp_path, monkeypatc
 
     monkeypatch.setattr(engine.Trainer, "train_epoch", poisoned)
     record = quick(tmp_path)
-    assert record["outcome"] == {"status": "diverged", "epoch": 3}
-    assert (record["epochs_run"], record["epochs_planned"]) == (3, 4)
-    assert record["history"]["train_loss"][2] is None is record["final"]["train_loss"]
+    assert record["outcome"] == "diverged"
+    assert (records.epochs_run(record), record["recipe"]["epochs"]) == (3, 4)
+    assert record["history"]["train_loss"][2] is None is records.final(record)["train_loss"]
     assert record["history"]["train_loss"][1] is not None
     assert records.read(records.path(recipes.get(ID, "quick"), 0, tmp_path)) == record
 
@@ -329,7 +329,7 @@ def test_a_full_disk_at_the_record_keeps_the_last_checkpoint(quick, tmp_path, mo
         quick(tmp_path)
     steps = len(quick.steps)
     monkeypatch.setattr(checkpoint, "write", write)
-    assert quick(tmp_path)["epochs_run"] == 4
+    assert records.epochs_run(quick(tmp_path)) == 4
     assert len(quick.steps) == steps  # nothing was trained again
 
 
@@ -339,7 +339,7 @@ def test_two_processes_cannot_train_one_run(quick, tmp_path):
         with pytest.raises(training.Busy, match=f"another process .process {os.getpid()}. is training the run in"):
             quick(tmp_path)
     assert not checkpoint.running(_folder(tmp_path))
-    assert quick(tmp_path)["epochs_run"] == 4
+    assert records.epochs_run(quick(tmp_path)) == 4
 
 
 def test_a_lock_whose_file_is_gone_is_no_lock(quick, tmp_path, monkeypatch):
@@ -357,7 +357,11 @@ def test_what_cannot_begin_leaves_nothing_behind(quick, tmp_path, monkeypatch):
     monkeypatch.setattr(run.datasets, "load", missing)
     with pytest.raises(FileNotFoundError, match="no data here"):
         quick(tmp_path / "out")
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out" / "quick").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="no data here"):
+        quick(tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").rglob("*")] == ["quick"]  # what was there stays
 
 
 def test_a_folder_that_cannot_be_made_is_said(quick, tmp_path):
@@ -395,9 +399,10 @@ def test_a_record_is_never_overwritten(tmp_path):
 
 
 def test_another_recipes_record_is_not_taken_for_this_one(quick, tmp_path):
-    quick(tmp_path, id="cifar100/vgg16/padam")  # the quick profile trains both on digits
-    with pytest.raises(ValueError, match="record of another recipe .id is cifar100/vgg16/padam there and cifar10"):
-        quick(tmp_path)
+    """The quick profile trains both on digits; each has its own record."""
+    other, record = quick(tmp_path, id="cifar100/vgg16/padam"), quick(tmp_path)
+    assert [one["recipe"]["id"] for one in (other, record)] == ["cifar100/vgg16/padam", ID]
+    assert records.read(records.path(recipes.get("cifar100/vgg16/padam", "quick"), 0, tmp_path)) == other
 
 
 def test_a_changed_recipe_is_refused_with_what_changed(quick, tmp_path, monkeypatch):
@@ -414,7 +419,7 @@ def test_a_changed_recipe_is_refused_with_what_changed(quick, tmp_path, monkeypa
     ):
         quick(tmp_path)
     monkeypatch.setattr(recipes, "get", get)
-    assert quick(tmp_path)["epochs_run"] == 4
+    assert records.epochs_run(quick(tmp_path)) == 4
 
 
 def test_changed_data_are_refused(quick, few, tmp_path, monkeypatch):

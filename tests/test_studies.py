@@ -369,7 +369,7 @@ def test_the_look_inside_a_run_does_not_change_it():
     on another nearly the same first epoch."""
     study = studies.read("moments")
     for run in study["runs"]:
-        path = records.default_root() / f"cifar10/vgg16-w16/{run['setting']['optimizer']}/seed0.json"
+        path = records.default_root() / f"small/cifar10/vgg16/{run['setting']['optimizer']}/seed0.json"
         record = records.read(path)
         seen, kept = run["result"], record["history"]
         assert seen["lr"] == kept["lr"]

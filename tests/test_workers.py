@@ -335,7 +335,7 @@ def test_a_killed_process_ends_the_other_and_the_checkpoint_is_whole(quick, tmp_
     assert isinstance(ends[1 - victim], training.Lost), ends
     assert "another of the 2 processes has ended" in str(ends[1 - victim])
     assert [epoch for epoch, _ in checkpoint.found(_path(tmp_path).with_suffix(""))] == [2, 1]
-    assert together(lambda: quick(tmp_path))[0]["epochs_run"] == 4
+    assert records.epochs_run(together(lambda: quick(tmp_path))[0]) == 4
 
 
 @pytest.mark.forks

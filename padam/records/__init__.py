@@ -7,7 +7,12 @@ import json
 import math
 from pathlib import Path
 
-SCHEMA = 1
+from padam import recipes
+
+SCHEMA = 2  # of runs; studies and benchmarks have their own
+_DERIVED = (  # what version 1 kept twice: it stands in the recipe, or is counted from the history
+    "dataset", "model", "optimizer", "variant", "profile", "epochs_paper", "epochs_planned", "epochs_run", "final",
+)  # fmt: skip
 HERE = Path(__file__).parent
 
 
@@ -17,20 +22,58 @@ def default_root():
 
 
 def path(recipe, seed, root=None):
-    """root/<dataset>/<model>/<optimizer>[-variant]/seed<k>.json, with the profile's own data set and model."""
+    """root/<profile>/<id>/seed<k>.json: the id is the paper's cell, "dataset/model/optimizer[-variant]".
+
+    What was trained for it, the profile's own data set and network, stands inside.
+    """
+    return Path(root or default_root()) / recipe.profile / recipe.id / f"seed{seed}.json"
+
+
+def find(recipe, seed, root=None):
+    """Where the record of a run lies: at `path`, or where version 1 put it; None if there is none.
+
+    That was <dataset>/<model>/<optimizer>[-variant] of the profile's own data set and network, which several recipes
+    share, so the recipe inside decides.
+    """
+    if (here := path(recipe, seed, root)).exists():
+        return here
     name = recipe.optimizer + (f"-{recipe.variant}" if recipe.variant else "")
-    return Path(root or default_root()) / recipe.dataset / recipe.model / name / f"seed{seed}.json"
+    old = Path(root or default_root()) / recipe.dataset / recipe.model / name / f"seed{seed}.json"
+    if old.exists():
+        kept = read(old)["recipe"]
+        if (kept["id"], kept["profile"]) == (recipe.id, recipe.profile):
+            return old
+    return None
 
 
 def read(path):
-    """A record. Raises ValueError, with the path, for a file that holds none."""
+    """A record of a run, one of version 1 brought to the present form; or of a study.
+
+    Raises ValueError, with the path, for a file that holds none.
+    """
     try:
         record = json.loads(Path(path).read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is no record: it is not JSON ({error}).") from error
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise ValueError(f"{path} is no record of schema {SCHEMA}.")
-    return record
+    if not isinstance(record, dict) or record.get("schema") not in (1, SCHEMA):
+        raise ValueError(f"{path} is no record of schema {SCHEMA} or 1.")
+    return _brought_up(record) if record["schema"] == 1 and "history" in record else record
+
+
+def _brought_up(record):
+    """A run's record of version 1 in the present form: the same values, each once."""
+    kept = {key: value for key, value in record.items() if key not in _DERIVED}
+    return kept | {"schema": SCHEMA, "outcome": record["outcome"]["status"]}
+
+
+def epochs_run(record):
+    """How many epochs a run's record has."""
+    return len(record["history"]["epoch"])
+
+
+def final(record):
+    """The last entry of every list of a run's history but seconds."""
+    return {key: values[-1] for key, values in record["history"].items() if key != "seconds"}
 
 
 def collect(root=None):
@@ -62,14 +105,15 @@ def shortened(record):
     """Why a record is not the paper's run, in words, or "" if it is: fewer epochs, another model, fewer data."""
     recipe, why = record["recipe"], []
     dataset, model, _ = recipe["id"].split("/")
-    if record["epochs_run"] < record["epochs_planned"]:
-        why.append(f"{record['epochs_run']} of {record['epochs_planned']} epochs")
-    if record["epochs_planned"] != record["epochs_paper"]:
-        why.append(f"{record['epochs_planned']} epochs instead of {record['epochs_paper']}")
-    if record["model"] != model:
-        why.append(f"{record['model']} instead of {model}")
-    if record["dataset"] != dataset:
-        why.append(f"{record['dataset']} instead of {dataset}")
+    wanted = recipes.paper_epochs(recipe["id"])
+    if epochs_run(record) < recipe["epochs"]:
+        why.append(f"{epochs_run(record)} of {recipe['epochs']} epochs")
+    if recipe["epochs"] != wanted:
+        why.append(f"{recipe['epochs']} epochs instead of {wanted}")
+    if recipe["model"] != model:
+        why.append(f"{recipe['model']} instead of {model}")
+    if recipe["dataset"] != dataset:
+        why.append(f"{recipe['dataset']} instead of {dataset}")
     if recipe["train_size"] is not None or recipe["holdout"]:
         why.append(f"{recipe['train_size'] or 'all but the held out'} training examples")
     return ", ".join(why)

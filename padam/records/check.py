@@ -1,24 +1,20 @@
 """Whether a record can be believed: what a schema cannot say."""
 
+import json
 import math
 from datetime import datetime
 
 from padam import recipes
-from padam.records import SCHEMA
+from padam.records import HERE, SCHEMA, epochs_run
 
-_KEYS = (
-    "schema", "dataset", "model", "optimizer", "variant", "seed", "profile", "recipe", "epochs_paper", "epochs_planned",
-    "epochs_run", "history", "final", "outcome", "precision", "device", "threads", "versions", "commit", "source_hash",
-    "started", "finished",
-)  # fmt: skip
+_KEYS = json.loads((HERE / "schema.json").read_text())["required"]
 
 
 def faults(record):
     """What is wrong with a record, one sentence each; [] if nothing is.
 
-    Keys and schema; lengths of the history against epochs_run; final against the last entries; seconds above 0;
-    errors between 0 and 1; the rates against the schedule; the recipe against `padam.recipes.get`; started before
-    finished; the outcome against the numbers.
+    Keys and schema; lengths of the history; seconds above 0; errors between 0 and 1; the rates against the schedule;
+    the recipe against `padam.recipes.get`; started before finished; the outcome against the numbers.
     """
     if missing := [key for key in _KEYS if key not in record]:
         return [f"keys are missing: {', '.join(missing)}"]
@@ -47,25 +43,16 @@ def _recipe(record):
         value = now.values().get(key)
         if kept.get(key) != value:
             found.append(f"recipe.{key} is {kept.get(key)}, but the recipe says {value}")
-    for key in ("dataset", "model", "optimizer", "variant", "profile"):
-        if record[key] != getattr(now, key):
-            found.append(f"{key} is {record[key]}, but the recipe says {getattr(now, key)}")
-    if record["epochs_planned"] != now.epochs:
-        found.append(f"epochs_planned is {record['epochs_planned']}, but the recipe says {now.epochs}")
-    if record["epochs_paper"] != recipes.paper_epochs(kept["id"]):
-        found.append(f"epochs_paper is {record['epochs_paper']}, not {recipes.paper_epochs(kept['id'])}")
     return found
 
 
 def _history(record):
-    found, history, run = [], record["history"], record["epochs_run"]
+    found, history, run = [], record["history"], epochs_run(record)
     for key, values in history.items():
         if len(values) != run:
             found.append(f"history.{key} has {len(values)} entries, but {run} epochs were run")
     if history.get("epoch") != list(range(1, run + 1)):
         found.append("history.epoch does not count from 1")
-    if record["final"] != {key: values[-1] for key, values in history.items() if key != "seconds"}:
-        found.append("final is not the last entry of each list of the history")
     if not all(isinstance(s, int | float) and s > 0 for s in history.get("seconds", [])):
         found.append("history.seconds holds what is not above 0")
     for key, values in history.items():
@@ -80,11 +67,9 @@ def _history(record):
 
 
 def _outcome(record):
-    status, found = record["outcome"]["status"], []
+    status, found = record["outcome"], []
     losses = [v for key, values in record["history"].items() if key.endswith("_loss") for v in values]
-    if record["outcome"]["epoch"] != record["epochs_run"]:
-        found.append("outcome.epoch is not epochs_run")
-    if status == "finished" and (None in losses or record["epochs_run"] != record["epochs_planned"]):
+    if status == "finished" and (None in losses or epochs_run(record) != record["recipe"]["epochs"]):
         found.append("a finished run has all its epochs, and numbers in them")
     if status == "diverged" and None not in losses:
         found.append("a diverged run has a loss that is no number")

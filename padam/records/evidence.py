@@ -107,7 +107,7 @@ def collect(root=None):
         found[name] = [run for each in source["runs"] if (run := _published(name, each))]
     for record in records.collect(root).values():
         if record["recipe"]["id"].startswith(("cifar", "imagenet", "ptb")) and _counts(record):
-            found[record["profile"]].append(_ours(record))
+            found[record["recipe"]["profile"]].append(_ours(record))
     found["chosen"] = at_chosen_rates(found["small"])
     return found
 
@@ -124,20 +124,21 @@ def at_chosen_rates(runs):
 
 def _counts(record):
     """Whether a record is of the miniature, or a full run of the paper's: to its end, or until it diverged."""
+    profile, epochs = record["recipe"]["profile"], record["recipe"]["epochs"]
     if _diverged(record):
-        record = record | {"epochs_run": record["epochs_planned"]}
-    return record["profile"] == "small" or (record["profile"] == "full" and not records.shortened(record))
+        record = record | {"history": {"epoch": range(epochs)}}
+    return profile == "small" or (profile == "full" and not records.shortened(record))
 
 
 def _diverged(record):
-    return record["outcome"]["status"] == "diverged"
+    return record["outcome"] == "diverged"
 
 
 def _ours(record):
     recipe = record["recipe"]
     dataset, model, name = recipe["id"].split("/")
     return curve(
-        record["profile"], f"{dataset}/{model}", name, record["history"], seed=record["seed"],
+        recipe["profile"], f"{dataset}/{model}", name, record["history"], seed=record["seed"],
         milestones=tuple(recipe["milestones"]), diverged=_diverged(record),
     )  # fmt: skip
 

@@ -170,7 +170,7 @@ def _plain(value):
 
 def _record(study, kept):
     return {
-        "schema": records.SCHEMA, "study": study.name, "question": study.question, "fixed": study.fixed,
+        "schema": 1, "study": study.name, "question": study.question, "fixed": study.fixed,
         "runs": [kept["runs"][_key(setting)] for setting in study.settings],
         "precision": "fp32", "device": provenance.device_name(torch.device("cpu")), "threads": 1,
         "versions": provenance.versions(), "commit": provenance.commit(), "source_hash": kept["sources"],

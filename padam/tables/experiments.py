@@ -181,7 +181,8 @@ def provenance(root=None):
     """What our runs ran on, one row for every profile, network, device and version of torch."""
     found = {}
     for record in records.collect(root).values():
-        key = (record["profile"], record["dataset"], record["model"], record["device"], record["precision"])
+        recipe = record["recipe"]
+        key = (recipe["profile"], recipe["dataset"], recipe["model"], record["device"], record["precision"])
         found.setdefault((*key, record["versions"]["torch"].split("+")[0]), []).append(record["history"]["seconds"])
     header = ("profile", "data", "network", "device", "precision", "torch", "runs", "seconds an epoch, median")
     return header, *(

@@ -120,14 +120,15 @@ def remove(folder):
     folder = Path(folder)
     for path in (*folder.glob("epoch-*"), *folder.glob(".*.part"), folder / "lock"):
         path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # and those above it, as far as they are empty
-        for place in (folder, *folder.parents[:3]):
-            place.rmdir()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 @contextlib.contextmanager
 def locked(folder):
     """Hold a run for this process; the lock goes with the process, however it ends.
+
+    The folders that it makes go with it, as far as they are empty.
 
     Raises `padam.lock.Busy` if another process holds it. Where the file system cannot lock, a warning says so.
     """
@@ -137,6 +138,7 @@ def locked(folder):
         f"folder (--out)."
     )
     with contextlib.ExitStack() as holding:
+        made = [place for place in (folder, *folder.parents) if not place.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             holding.enter_context(lock.held(folder / "lock", message))
@@ -151,6 +153,9 @@ def locked(folder):
         finally:
             if not any(folder.glob("epoch-*")):
                 remove(folder)
+                with contextlib.suppress(OSError):
+                    for place in made[1:]:
+                        place.rmdir()
 
 
 def running(folder):

@@ -8,7 +8,7 @@ import warnings
 import torch
 
 from padam import data as datasets
-from padam import models, optim, recipes, records
+from padam import models, optim, records
 from padam.records import check
 from padam.training import checkpoint, provenance, workers
 from padam.training import precision as formats
@@ -49,8 +49,8 @@ def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto",
         recipe: `padam.recipes.Recipe`, from `padam.recipes.get`.
         seed: of the initial weights, the order of the batches and the augmentation.
         out: folder of the records; default `padam.records.default_root()`. The record is
-            out/<dataset>/<model>/<optimizer>[-variant]/seed<k>.json, and beside it, while the run lasts, a folder
-            seed<k> holds the checkpoints. A record that is there is returned, not made again.
+            out/<profile>/<dataset>/<model>/<optimizer>[-variant]/seed<k>.json, by the recipe's id, and beside it, while
+            the run lasts, a folder seed<k> holds the checkpoints. A record that is there is returned, not made again.
         data: folder of the data sets; default the environment's PADAM_DATA, else "data".
         device: "cpu", "cuda", "cuda:1"; default CUDA where there is one. Packed pictures too large for its memory are
             streamed to it (`padam.training.streaming`; the environment's PADAM_RESIDENT sets from how many GB on).
@@ -76,7 +76,8 @@ def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto",
         padam.lock.Busy: another process trains this run.
         OSError: the disk is full, or `out` cannot be written; the checkpoints before are still there.
     """
-    begun, path, device = time.monotonic(), records.path(recipe, seed, out), workers.place(device)
+    begun, device = time.monotonic(), workers.place(device)
+    path = records.find(recipe, seed, out) or records.path(recipe, seed, out)
     with workers.joined(device) as group:
 
         def _begin():
@@ -239,16 +240,11 @@ class _Run:
         return f"{self.recipe.id}, seed {self.seed}: stopped {why} {at} {self.recipe.epochs}; the same command goes on."
 
     def _record(self):
-        state, recipe = self.state, self.recipe
+        state = self.state
         history = {key: [records.plain(v) for v in values] for key, values in state["history"].items()}
-        status = "diverged" if state["status"] == "diverged" else "finished"
         return {
-            "schema": records.SCHEMA, "dataset": recipe.dataset, "model": recipe.model, "optimizer": recipe.optimizer,
-            "variant": recipe.variant, "seed": self.seed, "profile": recipe.profile, "recipe": state["recipe"],
-            "epochs_paper": recipes.paper_epochs(recipe.id), "epochs_planned": recipe.epochs,
-            "epochs_run": self.trainer.epoch, "history": history,
-            "final": {key: values[-1] for key, values in history.items() if key != "seconds"},
-            "outcome": {"status": status, "epoch": self.trainer.epoch},
+            "schema": records.SCHEMA, "seed": self.seed, "recipe": state["recipe"], "history": history,
+            "outcome": "diverged" if state["status"] == "diverged" else "finished",
             "precision": state["precision"], "device": ", ".join(state["devices"]), "threads": state["threads"],
             "versions": provenance.versions(), "commit": provenance.commit(), "source_hash": state["sources"],
             "data_sha256": state["data"], "started": state["started"], "finished": now(),

@@ -207,7 +207,7 @@ MUTANTS = (
     Mutant("base: changes unchecked", BASE, "            self._check_changes()\n", "            pass\n", ATTACKS, False),
     Mutant("base: DTensors go as they are", BASE, "if any(type(param) not in PLAIN for param in params):", "if False:", SHARDS, False),
     Mutant("base: gradients keep their placement", BASE, "grad = grad.redistribute(placements=param.placements)", "pass", SHARDS, False),
-    Mutant("base: text is a number", "catalog.py", 'float("text" if isinstance(value, str | bytes) else value)', "float(value)", TORCH[1:], False),
+    Mutant("base: text is a number", "catalog.py", 'float("text" if isinstance(value, str | bytes) else value)', "float(value)", ATTACKS, False),
     Mutant("base: options of other classes count", BASE, "return {name: group[name] for name in self._options}", "return dict(group)", ATTACKS, False),
     Mutant("base: options of other classes stay", BASE, "for name in _foreign_options() & group.keys() - self._options.keys():\n                del", "for name in ():\n                del", ATTACKS, False),
     Mutant("base: any word is a flag", BASE, "if flags and not any(", "if False and not any(", ATTACKS, False),

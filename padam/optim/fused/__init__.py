@@ -167,7 +167,7 @@ class Pointers:
             if tensor is not copy
         ]
         self._guards = None if self._copies else _guards(_everything(tensors))
-        self._fixed = _addresses_but_gradients(tensors)
+        self._fixed = list(map(_ADDRESS, chain(tensors.x, *_states(tensors), tensors.steps)))
 
     @property
     def reusable(self):
@@ -182,11 +182,14 @@ class Pointers:
         """
         if not self.reusable or len(tensors.x) != len(self.sizes):
             return False
-        if not self._guards.check(*_everything(tensors)):
+        everything, count = _everything(tensors), len(self.sizes)
+        if not self._guards.check(*everything):
             return False
-        if _addresses_but_gradients(tensors) != self._fixed:
+        addresses = list(map(_ADDRESS, everything))
+        gradients = addresses[count : 2 * count]
+        del addresses[count : 2 * count]
+        if addresses != self._fixed:
             return False
-        gradients = list(map(_ADDRESS, tensors.g))
         if 0 in gradients and not all(at or not size for at, size in zip(gradients, self.sizes, strict=True)):
             return False
         self.rows[1] = gradients
@@ -214,10 +217,6 @@ def _states(tensors):
 
 def _everything(tensors):
     return [*tensors.x, *tensors.g, *chain(*_states(tensors)), *tensors.steps]
-
-
-def _addresses_but_gradients(tensors):
-    return list(map(_ADDRESS, chain(tensors.x, *_states(tensors), tensors.steps)))
 
 
 def _check(rule, tensors):

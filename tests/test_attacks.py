@@ -607,7 +607,8 @@ def test_python_without_docstrings_can_import_it():
 @pytest.mark.parametrize("cls", FAMILY, ids=lambda cls: cls.__name__)
 def test_what_all_classes_share_is_in_each_documentation(cls):
     """It is written out, for an editor shows what stands in the file."""
-    text = cls.__doc__
+    text, shown = cls.__doc__, cls.__signature__.parameters
+    assert list(shown) == ["params", *cls._options]
     for name in cls._options:
         assert f"        {name}: " in text, name
     shared = (

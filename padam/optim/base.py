@@ -104,6 +104,9 @@ class Optimizer(torch.optim.Optimizer):
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
+        if "__init__" in vars(cls):  # some look at __new__ first, which takes anything
+            signature = inspect.signature(cls.__init__)
+            cls.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
         if "rule" in vars(cls):
             given = inspect.signature(cls.__init__).parameters.values()
             cls._options = {one.name: one.default for one in given if one.name not in ("self", "params")}

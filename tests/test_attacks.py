@@ -222,10 +222,14 @@ def _script(folder, name, text):
 def test_cc_may_be_several_words_and_a_quoted_path(monkeypatch, tmp_path):
     folder = tmp_path / "with a space"
     folder.mkdir()
-    own = _script(folder, "cc", f'#!/bin/sh\nshift\nexec {cpu.compiler()[0]} "$@"\n')
+    own = _script(folder, "cc", f'#!/bin/sh\ntouch "{folder}/called"\nshift\nexec {cpu.compiler()[0]} "$@"\n')
     monkeypatch.setenv("CC", f"'{own}' -one-more")
     cpu._compiled.cache_clear()
-    take(Padam([Parameter(torch.ones(3))], fused=True), [torch.ones(3)])
+    weight, twin = Parameter(torch.ones(3)), Parameter(torch.ones(3))
+    take(Padam([weight], fused=True), [torch.ones(3)])
+    take(Padam([twin], foreach=False), [torch.ones(3)])
+    assert (folder / "called").exists()
+    torch.testing.assert_close(weight, twin)
 
 
 def test_what_a_compiler_says_need_not_be_utf8(monkeypatch, tmp_path):

@@ -159,11 +159,10 @@ class Optimizer(torch.optim.Optimizer):
             raise ValueError(
                 f"{who}: a group has no {', '.join(missing)}; put it back, as every group has all options."
             )
-        if "betas" in options:
-            options = {**options, "betas": self._pair(options["betas"])}
         numbers = {name: value for name, value in options.items() if name != "betas"}
         if "betas" in options:
-            numbers |= {"beta1": options["betas"][0], "beta2": options["betas"][1]}
+            options = {**options, "betas": self._pair(options["betas"])}
+            numbers |= dict(zip(("beta1", "beta2"), options["betas"], strict=True))
         lr = options["lr"]
         if isinstance(lr, torch.Tensor):
             if lr.numel() != 1:

@@ -263,8 +263,8 @@ def bench_step(
 def study(
     name: Annotated[str, typer.Argument(
         metavar="NAME",
-        help="tolerance, rates, moments, miniature, treebank, text-rates, text-dial, text-decay; --plan says what "
-        "each measures.",
+        help="tolerance, rates, moments, miniature, treebank, text-rates, text-dial, text-decay, dial; --plan says "
+        "what each measures.",
     )],
     out: Annotated[Path | None, typer.Option(help="Folder of the record; default padam/records/studies.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes at a time, each with one thread.")] = 1,

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib
 import json
 import math
 import multiprocessing
@@ -16,7 +17,7 @@ from padam import data as datasets
 from padam import models, optim, recipes, records, studies
 from padam.studies import miniature, moments, rates, text_decay, text_dial, text_rates, tolerance, treebank
 from padam.studies.study import columns, halved, movement, trained, weights
-from padam.training import Stopped
+from padam.training import Busy, Stopped, checkpoint, provenance
 
 
 @pytest.fixture(autouse=True)
@@ -59,10 +60,52 @@ def test_a_failure_keeps_what_is_measured_and_the_same_call_goes_on(tmp_path):
     with pytest.raises(ValueError, match="three cannot be measured"):
         studies.conduct(_study(_fails_at_three, 5), tmp_path)
     assert studies.progress(_study(count=5), tmp_path) == (3, 5)
-    before = json.loads((tmp_path / "squares.partial.json").read_text())["runs"]
+    before = [json.loads(path.read_text()) for path in (tmp_path / "squares").glob("*.json")]
+    assert {run["device"] for run in before} == {provenance.device_name(torch.device("cpu"))}
     record = studies.conduct(_study(count=5), tmp_path)
     assert [run["result"]["square"] for run in record["runs"]] == [0, 1, 4, 9, 16]
-    assert [run["seconds"] for run in record["runs"][:3]] == [run["seconds"] for run in before.values()]
+    seconds = {run["setting"]["x"]: run["seconds"] for run in before}
+    assert {x: record["runs"][x]["seconds"] for x in range(3)} == seconds
+    assert not (tmp_path / "squares").exists()
+
+
+def test_a_study_of_two_machines_says_which_run_is_whose(tmp_path):
+    with pytest.raises(ValueError, match="three"):
+        studies.conduct(_study(_fails_at_three), tmp_path)
+    first = min((tmp_path / "squares").glob("*.json"))
+    run = json.loads(first.read_text())
+    first.write_text(json.dumps(run | {"device": "another"}))
+    record = studies.conduct(_study(), tmp_path)
+    here = provenance.device_name(torch.device("cpu"))
+    assert sorted(record["device"].split(", ")) == sorted((here, "another"))
+    assert {r["setting"]["x"]: r["device"] for r in record["runs"]} == dict.fromkeys(range(4), here) | {
+        run["setting"]["x"]: "another"
+    }
+
+
+def _then_nine(runs):
+    """Nine follows when three is measured, and ten when nine is."""
+    last = runs[-1]["setting"]["x"]
+    return ({"x": 9},) if last == 3 else ({"x": 9}, {"x": 10}) if last == 9 else ()
+
+
+def test_what_follows_is_measured_when_all_before_is(tmp_path):
+    study = _study(following=_then_nine)
+    assert studies.progress(study, tmp_path) == (0, 4)
+    record = studies.conduct(study, tmp_path)
+    assert [run["setting"]["x"] for run in record["runs"]] == [0, 1, 2, 3, 9, 10]
+    assert studies.progress(study, tmp_path) == (6, 6)
+    assert study.all_settings(record["runs"][:4]) == (*study.settings, {"x": 9})
+    assert study.all_settings(record["runs"][:3]) == study.settings
+
+
+def test_a_run_that_another_process_is_at_is_left_to_it(tmp_path):
+    conduct = importlib.import_module("padam.studies.conduct")
+    held = conduct._place(tmp_path / "squares", {"x": 1})
+    with checkpoint.locked(held.with_suffix("")), pytest.raises(Busy, match="the 1 runs that are left"):
+        studies.conduct(_study(), tmp_path)
+    assert studies.progress(_study(), tmp_path) == (3, 4)
+    assert len(studies.conduct(_study(), tmp_path)["runs"]) == 4
 
 
 def test_the_budget_stops_a_study_and_other_settings_do_not_go_on(tmp_path):
@@ -216,7 +259,7 @@ def test_the_committed_records_are_those_of_the_studies(path):
     record, study = studies.read(path.stem), studies.STUDIES[path.stem]
     assert path.read_text() == records.dumps(record)
     assert record["fixed"] == json.loads(json.dumps(study.fixed))
-    assert [run["setting"] for run in record["runs"]] == list(study.settings)
+    assert [run["setting"] for run in record["runs"]] == list(study.all_settings(record["runs"]))
     assert record["question"] == study.question
     assert not record["commit"].endswith("+")
     assert record["started"] < record["finished"]

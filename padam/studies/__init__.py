@@ -1,10 +1,11 @@
 """Measurements that are no training record: many short runs, or a look inside a long one, kept as one JSON file each.
 
 A study is a list of settings and a function that measures one of them. `conduct` runs what is not yet measured, two or
-more at a time if asked, keeps what it has after every run, and writes records/studies/<name>.json when all is there.
+more at a time if asked, writes a file for every run, and gathers them in records/studies/<name>.json when all is there.
 """
 
 from padam.studies.conduct import conduct, path, progress, read
+from padam.studies.dial import DIAL
 from padam.studies.miniature import MINIATURE
 from padam.studies.moments import MOMENTS
 from padam.studies.rates import RATES
@@ -16,7 +17,8 @@ from padam.studies.tolerance import TOLERANCE
 from padam.studies.treebank import TREEBANK
 
 STUDIES = {
-    study.name: study for study in (TOLERANCE, RATES, MOMENTS, MINIATURE, TREEBANK, TEXT_RATES, TEXT_DIAL, TEXT_DECAY)
+    study.name: study
+    for study in (TOLERANCE, RATES, MOMENTS, MINIATURE, TREEBANK, TEXT_RATES, TEXT_DIAL, TEXT_DECAY, DIAL)
 }
 
 __all__ = ["STUDIES", "Study", "conduct", "path", "progress", "read"]

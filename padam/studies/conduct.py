@@ -1,4 +1,4 @@
-"""Running a study: what is not yet measured, several at a time, kept after every run; one record at the end."""
+"""Running a study: what is not yet measured, several at a time, one file a run; gathered in one record at the end."""
 
 import contextlib
 import hashlib
@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 
 from padam import records
-from padam.training import checkpoint, provenance
+from padam.studies.study import key
+from padam.training import Busy, checkpoint, provenance
 from padam.training.run import now
 from padam.training.stopping import Stopped
 
@@ -26,26 +27,42 @@ def conduct(study, out=None, *, data=None, jobs=1, budget=None, say=lambda line:
     Args:
         study: `padam.studies.Study`.
         out: folder of the records; default padam/records/studies in a checkout, ./studies elsewhere. The record is
-            out/<name>.json; while it is incomplete, out/<name>.partial.json holds the runs that are measured. A record
+            out/<name>.json; while it is incomplete, out/<name>/ holds a file for every run that is measured. A record
             that is there is returned, not made again.
         data: folder of the data sets; default the environment's PADAM_DATA, else "data".
         jobs: how many processes, each with one thread.
         budget: seconds after which to stop.
         say: called with a line after each run.
 
-    Ctrl-C and the budget end it with `padam.training.Stopped`: the runs in hand are given up (a long one goes on from
-    its last epoch), those before are kept, and the same call goes on.
+    Several calls may work on one study at once, on one machine or several that share `out`: each run is locked.
+
+    Raises:
+        Stopped: by Ctrl-C, SIGTERM or the budget: the runs in hand are given up (a long one goes on from its last
+            epoch), those before are kept, and the same call goes on.
+        padam.lock.Busy: other processes are at the runs that are left.
+        ValueError: a file in out/<name>/ is of another study, or of this one as it was before it changed.
     """
     target = path(study.name, out)
     if target.exists():
         return read(study.name, out)
-    with checkpoint.locked(target.with_suffix("")):
-        partial = target.with_suffix(".partial.json")
-        kept = _kept(partial, study)
-        _work(study, kept, partial, data, jobs, budget, say)
-        record = _record(study, kept)
-        checkpoint.write(target, records.dumps(record).encode(), exclusive=True)
-        partial.unlink(missing_ok=True)
+    begun, folder, busy = time.monotonic(), target.with_suffix(""), set()
+    while True:
+        kept = _kept(folder, study)
+        settings = study.all_settings(kept.values())
+        todo = [setting for setting in settings if key(setting) not in kept]
+        free = [setting for setting in todo if key(setting) not in busy]
+        if not todo:
+            break
+        if not free:
+            raise Busy(f"{study.name}: the {len(todo)} runs that are left are measured by other processes.")
+        left = None if budget is None else budget - (time.monotonic() - begun)
+        busy |= _work(study, free, len(settings), folder, data, jobs, left, say)
+    record = _gathered(study, [kept[key(setting)] for setting in settings])
+    checkpoint.write(target, records.dumps(record).encode(), exclusive=True)
+    for setting in settings:
+        _place(folder, setting).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
     return record
 
 
@@ -58,11 +75,14 @@ def read(name, out=None):
 
 
 def progress(study, out=None):
-    """(runs measured, runs in all) of a study."""
+    """(runs measured, runs in all as far as they are known) of a study."""
     target = path(study.name, out)
     if target.exists():
-        return len(study.settings), len(study.settings)
-    return len(_kept(target.with_suffix(".partial.json"), study)["runs"]), len(study.settings)
+        count = len(read(study.name, out)["runs"])
+        return count, count
+    kept = _kept(target.with_suffix(""), study)
+    settings = study.all_settings(kept.values())
+    return sum(key(setting) in kept for setting in settings), len(settings)
 
 
 def path(name, out=None):
@@ -70,52 +90,52 @@ def path(name, out=None):
     return (Path(out) if out else records.default_root().with_name("studies")) / f"{name}.json"
 
 
-def _key(setting):
-    return json.dumps(setting, sort_keys=True)
+def _place(folder, setting):
+    """The file of one run. Its name only tells runs apart; the setting stands inside."""
+    return folder / f"{hashlib.sha256(key(setting).encode()).hexdigest()[:12]}.json"
 
 
-def _kept(partial, study):
-    """What an earlier call has left: {"runs": {key of the setting: run}, "sources": [...], "started"}."""
-    kept = {"runs": {}, "sources": [], "fixed": study.fixed, "started": now()}
-    if partial.exists():
-        kept = json.loads(partial.read_text())
-        if kept["fixed"] != study.fixed:
+def _kept(folder, study):
+    """{key of the setting: run} of what is measured, whoever measured it."""
+    kept, fixed = {}, json.loads(json.dumps(study.fixed))
+    for source in sorted(folder.glob("*.json")):
+        run = records.read(source)
+        if (run.get("study"), run.get("fixed")) != (study.name, fixed):
             raise ValueError(
-                f"{partial} was begun with other settings of the study {study.name}, so it cannot go on as the same "
-                f"study. Remove it to start again, or choose another --out."
+                f"{source} was begun with other settings of the study {study.name}, so it cannot go on as the same "
+                f"study. Remove {folder} to start again, or choose another --out."
             )
-    wanted = {_key(setting) for setting in study.settings}
-    kept["runs"] = {key: run for key, run in kept["runs"].items() if key in wanted}
+        kept[key(run["setting"])] = run
     return kept
 
 
-def _work(study, kept, partial, data, jobs, budget, say):
-    todo = [setting for setting in study.settings if _key(setting) not in kept["runs"]]
-    begun, source = time.monotonic(), provenance.source_hash()
-    if todo and source not in kept["sources"]:
-        kept["sources"].append(source)
+def _work(study, todo, total, folder, data, jobs, budget, say):
+    """Measure these settings; returns the keys of those that another process holds."""
+    todo, busy, done_before, begun = list(todo), set(), total - len(todo), time.monotonic()
     context = multiprocessing.get_context("spawn")
     with _interruptible(), ProcessPoolExecutor(jobs, context, _alone) as pool:
-        running = {}
+        running, measured = {}, 0
         try:
             while todo or running:
                 while todo and len(running) < jobs:
                     setting = todo.pop(0)
-                    folder = partial.with_name(study.name) / hashlib.sha256(_key(setting).encode()).hexdigest()[:12]
-                    running[pool.submit(_measured, study.name, study.measure, setting, data, folder)] = setting
+                    running[pool.submit(_measured, study, setting, folder, data)] = setting
                 left = None if budget is None else budget - (time.monotonic() - begun)
                 if left is not None and left <= 0:
                     raise KeyboardInterrupt
                 for done in wait(running, left, FIRST_COMPLETED).done:
                     setting = running.pop(done)
-                    kept["runs"][_key(setting)] = run = done.result()
-                    checkpoint.write(partial, json.dumps(kept).encode())
-                    words = ", ".join(f"{key} {value}" for key, value in setting.items())
-                    say(f"{study.name}: {words}: {run['seconds']:.1f} s, {len(todo) + len(running)} to go")
+                    seconds = done.result()
+                    if seconds is None:
+                        busy.add(key(setting))
+                        continue
+                    measured += 1
+                    words = ", ".join(f"{name} {value}" for name, value in setting.items())
+                    say(f"{study.name}: {words}: {seconds:.1f} s, {len(todo) + len(running)} to go")
         except KeyboardInterrupt:
             for process in pool._processes.values():
                 process.kill()
-            there = f"{len(kept['runs'])} of {len(study.settings)} runs are measured"
+            there = f"{done_before + measured} of {total} runs are measured"
             raise Stopped(f"{study.name}: stopped; {there}; the same command goes on.", interrupted=budget is None
                           or time.monotonic() - begun < budget) from None  # fmt: skip
         except BrokenProcessPool as error:
@@ -127,6 +147,7 @@ def _work(study, kept, partial, data, jobs, budget, say):
             for process in pool._processes.values():
                 process.kill()
             raise
+    return busy
 
 
 @contextlib.contextmanager
@@ -153,26 +174,49 @@ def _follow(parent):
     os._exit(1)
 
 
-def _measured(name, measure, setting, data, folder):
-    begun = time.perf_counter()
-    result = measure(setting, data, folder)
-    checkpoint.remove(folder)
-    return {"setting": setting, "result": _plain(result), "seconds": records.plain(time.perf_counter() - begun)}
+def _measured(study, setting, folder, data):
+    """Measure a setting into its file; the seconds it took, 0 if it was there, None if another process is at it."""
+    target = _place(folder, setting)
+    try:
+        with checkpoint.locked(target.with_suffix("")):
+            if target.exists():
+                return 0.0
+            started, begun = now(), time.perf_counter()
+            result = study.measure(setting, data, target.with_suffix(""))
+            seconds = records.plain(time.perf_counter() - begun)
+            run = {
+                "schema": 1, "study": study.name, "fixed": study.fixed, "setting": setting, "result": _plain(result),
+                "seconds": seconds, "precision": "fp32", "device": provenance.device_name(torch.device("cpu")),
+                "threads": torch.get_num_threads(), "versions": provenance.versions(), "commit": provenance.commit(),
+                "source_hash": provenance.source_hash(), "started": started, "finished": now(),
+            }  # fmt: skip
+            checkpoint.write(target, records.dumps(run).encode(), exclusive=True)
+            checkpoint.remove(target.with_suffix(""))
+            return seconds
+    except Busy:
+        return None
 
 
 def _plain(value):
     if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
+        return {name: _plain(part) for name, part in value.items()}
     if isinstance(value, list):
         return [_plain(part) for part in value]
     return records.plain(value)
 
 
-def _record(study, kept):
+def _gathered(study, runs):
+    """The record of a study from its runs' files. Where they differ in device, each run says its own."""
+
+    def _all(name):
+        return list(dict.fromkeys(run[name] for run in runs))
+
+    devices = _all("device")
+    kept = ("setting", "result", "seconds") + (("device",) if len(devices) > 1 else ())
     return {
         "schema": 1, "study": study.name, "question": study.question, "fixed": study.fixed,
-        "runs": [kept["runs"][_key(setting)] for setting in study.settings],
-        "precision": "fp32", "device": provenance.device_name(torch.device("cpu")), "threads": 1,
-        "versions": provenance.versions(), "commit": provenance.commit(), "source_hash": kept["sources"],
-        "started": kept["started"], "finished": now(),
+        "runs": [{name: run[name] for name in kept} for run in runs],
+        "precision": "fp32", "device": ", ".join(devices), "threads": max(_all("threads")),
+        "versions": runs[-1]["versions"], "commit": ", ".join(filter(None, _all("commit"))) or None,
+        "source_hash": _all("source_hash"), "started": min(_all("started")), "finished": max(_all("finished")),
     }  # fmt: skip

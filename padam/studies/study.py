@@ -1,5 +1,6 @@
 """What a study is, and the one way in which its networks are trained."""
 
+import json
 import math
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ class Study:
     what a record keeps of it: plain numbers, None for what is none, lists and dicts of them. `data` is the folder of
     the data sets, `folder` a place for the run's checkpoints. `fixed` says what all runs share, `minutes` about how
     long all of it takes on one core.
+
+    Where later settings depend on what was measured, `following(runs)` returns them when all before are measured, from
+    [{"setting": …, "result": …}, …]; it is asked again after those, until it names nothing new.
     """
 
     name: str
@@ -26,6 +30,23 @@ class Study:
     settings: tuple
     measure: callable
     minutes: float
+    following: callable = None
+
+    def all_settings(self, runs=()):
+        """The settings that are known now, in order: those of the beginning, and what follows from `runs`."""
+        known = list(self.settings)
+        result = {key(run["setting"]): run for run in runs}
+        while self.following and all(key(setting) in result for setting in known):
+            new = [setting for setting in self.following([result[key(s)] for s in known]) if setting not in known]
+            if not new:
+                break
+            known += new
+        return tuple(known)
+
+
+def key(setting):
+    """A setting as one string, the same whatever the order of its keys."""
+    return json.dumps(setting, sort_keys=True)
 
 
 def trained(model, data, optimizer, observe, folder, *, epochs, **options):

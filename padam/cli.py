@@ -191,7 +191,7 @@ def results(
 
     Example: python -m padam results --out ./padam-runs --to results.md
     """
-    from padam import results as page
+    from padam.evidence import results as page
 
     with ends_told():
         text = page.page(out)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
-from padam import tables
-from padam.records import claims, evidence, judge, paper, published, quantities, statistics
+from padam import evidence, records
+from padam.evidence import claims, metrics, paper, published, statistics, tables, verdicts
 
 FOUND = evidence.collect()
 BY_NAME = {claim.name: claim for claim in claims.CLAIMS}
@@ -79,8 +79,8 @@ def test_runs_that_their_source_calls_incomparable_are_left_out():
 
 def _record(**more):
     """A record of Padam on the miniature, its recipe altered."""
-    path = evidence.records.HERE / "runs/small/cifar10/vgg16/padam/seed0.json"
-    record = evidence.records.read(path)
+    path = records.HERE / "runs/small/cifar10/vgg16/padam/seed0.json"
+    record = records.read(path)
     return record | {"recipe": record["recipe"] | more}
 
 
@@ -88,7 +88,7 @@ def test_our_runs_are_under_the_papers_cell_and_a_shortened_full_one_is_none(mon
     ours = evidence.cells(FOUND["small"])["cifar10/vgg16"]
     assert {run.seed for run in ours["padam"]} == {0, 1, 2}
     record = _record(profile="full")
-    monkeypatch.setattr(evidence.records, "collect", lambda root: {"path": record})
+    monkeypatch.setattr(records, "collect", lambda root: {"path": record})
     assert evidence.collect()["full"] == []  # a full record of a narrow network is no full run
 
 
@@ -105,25 +105,25 @@ def test_a_diverged_record_counts_and_is_behind_every_other(profile, monkeypatch
     record = _diverged(_record(profile=profile), 5)
     if profile == "full":
         record["recipe"] |= {"train_size": None, "holdout": 0, "model": "vgg16", "epochs": 200}
-    monkeypatch.setattr(evidence.records, "collect", lambda root: {"path": record})
+    monkeypatch.setattr(records, "collect", lambda root: {"path": record})
     (lost,) = evidence.collect()[profile]
     assert lost.diverged
     fine = _end("adam", 0.2)
-    for quantity in (
-        quantities.last,
-        quantities.best,
-        quantities.early_train,
-        quantities.between,
-        quantities.second_gain,
+    for metric in (
+        metrics.last,
+        metrics.best,
+        metrics.early_train,
+        metrics.between,
+        metrics.second_gain,
     ):
-        judged = judge.compare(
-            judge.Less(quantity, "padam", "adam"), {"padam": [lost], "adam": [fine]}, [fine], lost.cell
+        judged = verdicts.compare(
+            verdicts.Less(metric, "padam", "adam"), {"padam": [lost], "adam": [fine]}, [fine], lost.cell
         )
-        assert judged.verdict == judge.FAILS
-        judged = judge.compare(
-            judge.Less(quantity, "adam", "padam"), {"padam": [lost], "adam": [fine]}, [fine], lost.cell
+        assert judged.verdict == verdicts.FAILS
+        judged = verdicts.compare(
+            verdicts.Less(metric, "adam", "padam"), {"padam": [lost], "adam": [fine]}, [fine], lost.cell
         )
-        assert judged.verdict == judge.HOLDS
+        assert judged.verdict == verdicts.HOLDS
 
 
 def test_the_papers_tables_are_the_papers():
@@ -142,7 +142,7 @@ def test_the_papers_tables_are_the_papers():
     assert paper.error(93.71) == 6.29
 
 
-# --- quantities, on a run whose numbers can be seen
+# --- metrics, on a run whose numbers can be seen
 
 
 def _run(optimizer="adam", seed=0, **lists):
@@ -150,38 +150,38 @@ def _run(optimizer="adam", seed=0, **lists):
     return evidence.curve("full", "cifar10/vgg16", optimizer, history, seed=seed, milestones=(10, 15))
 
 
-def test_quantities_are_read_where_they_say():
+def test_metrics_are_read_where_they_say():
     test = [0.50] * 5 + [0.40] * 4 + [0.36] + [0.20] + [0.18] * 4 + [0.12] + [0.11] * 3 + [0.115]
     train = [0.60] * 5 + [0.30] * 5 + [0.1] * 10
     run = _run(test_error=test, train_error=train)
-    assert quantities.last(run) == pytest.approx(11.5)
-    assert quantities.best(run) == pytest.approx(11.0)
-    assert quantities.early_test(run) == pytest.approx(50)
-    assert quantities.early_train(run) == pytest.approx(60)
-    assert quantities.converging(run) == pytest.approx(45)
-    assert quantities.between(run) == pytest.approx((20 + 4 * 18) / 5)
-    assert quantities.first_gain(run) == pytest.approx(-(36 - 20))
-    assert quantities.second_gain(run) == pytest.approx(-(18 - 12))
-    assert quantities.second_points(run) == pytest.approx(18 - 12)
+    assert metrics.last(run) == pytest.approx(11.5)
+    assert metrics.best(run) == pytest.approx(11.0)
+    assert metrics.early_test(run) == pytest.approx(50)
+    assert metrics.early_train(run) == pytest.approx(60)
+    assert metrics.converging(run) == pytest.approx(45)
+    assert metrics.between(run) == pytest.approx((20 + 4 * 18) / 5)
+    assert metrics.first_gain(run) == pytest.approx(-(36 - 20))
+    assert metrics.second_gain(run) == pytest.approx(-(18 - 12))
+    assert metrics.second_points(run) == pytest.approx(18 - 12)
     late = replace(run, false_start=True)
-    assert quantities.early_test(late) is quantities.early_train(late) is quantities.converging(late) is None
-    assert quantities.first_gain(late) == quantities.first_gain(run)
+    assert metrics.early_test(late) is metrics.early_train(late) is metrics.converging(late) is None
+    assert metrics.first_gain(late) == metrics.first_gain(run)
 
 
 def test_what_a_source_does_not_have_is_none():
     table = evidence.Run("adai-pnm", "cifar10/vgg16", "adam", best=7.31, sd=0.25, runs=3)
-    assert quantities.last(table) == 7.31  # read at the best epoch, for nothing else is stated
-    for quantity in (
-        quantities.early_test,
-        quantities.early_train,
-        quantities.converging,
-        quantities.between,
-        quantities.first_gain,
+    assert metrics.last(table) == 7.31  # read at the best epoch, for nothing else is stated
+    for metric in (
+        metrics.early_test,
+        metrics.early_train,
+        metrics.converging,
+        metrics.between,
+        metrics.first_gain,
     ):
-        assert quantity(table) is None
+        assert metric(table) is None
     once = replace(_run(test_error=[0.5] * 10 + [0.1] * 10), milestones=(10,))
-    assert quantities.second_gain(once) is None
-    assert quantities.between(once) == pytest.approx(10)
+    assert metrics.second_gain(once) is None
+    assert metrics.between(once) == pytest.approx(10)
 
 
 # --- comparisons
@@ -193,7 +193,7 @@ def _end(optimizer, error, seed=0):
 
 def _compared(*runs, limit=0.0):
     row = evidence.cells(runs)["cifar10/vgg16"]
-    return judge.compare(judge.Less(quantities.last, "padam", "adam", limit), row, list(runs), "cifar10/vgg16")
+    return verdicts.compare(verdicts.Less(metrics.last, "padam", "adam", limit), row, list(runs), "cifar10/vgg16")
 
 
 def test_seeds_are_paired_by_their_names_not_by_their_place():
@@ -202,7 +202,7 @@ def test_seeds_are_paired_by_their_names_not_by_their_place():
     judged = _compared(*ours, *theirs)
     assert judged.difference == pytest.approx(-1)
     assert judged.half == pytest.approx(0, abs=1e-9)
-    assert (judged.verdict, judged.runs, judged.how) == (judge.HOLDS, 3, "paired seeds")
+    assert (judged.verdict, judged.runs, judged.how) == (verdicts.HOLDS, 3, "paired seeds")
     assert set(judged.seeds) == {0, 1, 2}
 
 
@@ -212,9 +212,9 @@ def test_an_interval_that_reaches_over_the_limit_is_open():
     judged = _compared(*runs)
     assert judged.difference == pytest.approx(-1)
     assert judged.half == pytest.approx(4.303 / math.sqrt(3))
-    assert judged.verdict == judge.OPEN
-    assert _compared(*runs, limit=2).verdict == judge.HOLDS
-    assert _compared(*runs, limit=-4).verdict == judge.FAILS
+    assert judged.verdict == verdicts.OPEN
+    assert _compared(*runs, limit=2).verdict == verdicts.HOLDS
+    assert _compared(*runs, limit=-4).verdict == verdicts.FAILS
 
 
 XIE = statistics.pooled([(run.sd, 3) for run in FOUND["adai-pnm"] if run.cell.startswith("cifar10/")])
@@ -224,12 +224,12 @@ def test_a_single_run_borrows_a_spread_and_says_so():
     judged = _compared(_end("padam", 0.20), _end("adam", 0.202))
     assert XIE[1] == 28
     assert judged.half == pytest.approx(statistics.quantile(28) * math.sqrt(2) * XIE[0])
-    assert (judged.verdict, judged.how) == (judge.OPEN, "borrowed")
-    assert _compared(_end("padam", 0.20), _end("adam", 0.21)).verdict == judge.HOLDS
+    assert (judged.verdict, judged.how) == (verdicts.OPEN, "borrowed")
+    assert _compared(_end("padam", 0.20), _end("adam", 0.21)).verdict == verdicts.HOLDS
     others = [_end("yogi", 0.30, 0), _end("yogi", 0.34, 1)]  # the source's own seeds say that runs differ by more
     judged = _compared(_end("padam", 0.20), _end("adam", 0.21), *others)
     assert judged.half == pytest.approx(12.706 * math.sqrt(2) * statistics.spread([30, 34]))
-    assert judged.verdict == judge.OPEN
+    assert judged.verdict == verdicts.OPEN
 
 
 def test_what_an_error_does_in_its_last_epochs_comes_on_top():
@@ -252,22 +252,22 @@ def test_two_seeds_make_no_interval_of_their_own():
 def test_the_miniature_borrows_nothing_and_single_curves_borrow_from_it():
     pair = [replace(_end(*each), source="small") for each in (("padam", 0.2), ("adam", 0.5))]
     assert _compared(*pair).half == math.inf
-    assert _compared(*pair).verdict == judge.OPEN
-    own = judge._spread(FOUND["small"], quantities.between, "cifar10")
+    assert _compared(*pair).verdict == verdicts.OPEN
+    own = verdicts._spread(FOUND["small"], metrics.between, "cifar10")
     half = statistics.quantile(own[1]) * math.sqrt(2) * own[0]
     theirs = FOUND["reproduction-2019"]
-    assert judge.borrowed(theirs, quantities.between, "cifar10") == pytest.approx(half)
+    assert verdicts.borrowed(theirs, metrics.between, "cifar10") == pytest.approx(half)
     (judged,) = BY_NAME["as well as SGD-momentum"](theirs)["cifar10/vgg16"]
     assert judged.how == "borrowed"
 
 
 def test_a_diverged_run_is_behind_and_two_say_nothing():
     lost = replace(_run("adam", test_error=[0.9] * 20), diverged=True)
-    assert _compared(_end("padam", 0.2), lost).verdict == judge.HOLDS
-    assert _compared(replace(lost, optimizer="padam"), _end("adam", 0.2)).verdict == judge.FAILS
-    assert _compared(replace(lost, optimizer="padam"), lost).verdict == judge.OPEN
+    assert _compared(_end("padam", 0.2), lost).verdict == verdicts.HOLDS
+    assert _compared(replace(lost, optimizer="padam"), _end("adam", 0.2)).verdict == verdicts.FAILS
+    assert _compared(replace(lost, optimizer="padam"), lost).verdict == verdicts.OPEN
     other_way = [replace(lost, optimizer="padam", seed=1), _end("adam", 0.2, 1), _end("padam", 0.2), lost]
-    assert _compared(*other_way).verdict == judge.OPEN
+    assert _compared(*other_way).verdict == verdicts.OPEN
 
 
 def test_two_runs_under_one_name_are_an_error():
@@ -275,12 +275,12 @@ def test_two_runs_under_one_name_are_an_error():
         _compared(_end("padam", 0.2), _end("adam", 0.2), _end("adam", 0.3))
 
 
-def test_a_quantity_can_be_compared_with_a_number():
+def test_a_metric_can_be_compared_with_a_number():
     row = {"adam": [_end("adam", 0.004)]}
-    judged = judge.compare(judge.Less(quantities.last, "adam", None, 0.9), row, row["adam"], "cifar10/vgg16")
+    judged = verdicts.compare(verdicts.Less(metrics.last, "adam", None, 0.9), row, row["adam"], "cifar10/vgg16")
     assert judged.difference == pytest.approx(0.4)
     assert judged.half == pytest.approx(statistics.quantile(28) * XIE[0])
-    assert judged.verdict == judge.HOLDS
+    assert judged.verdict == verdicts.HOLDS
 
 
 def test_without_a_common_seed_there_is_no_comparison():
@@ -294,8 +294,8 @@ def test_a_printed_difference_of_just_the_limit_does_not_hold():
         runs = [evidence.Run("paper", "cifar10/vgg16", name, last=last) for name, last in both]
         return _compared(*runs, limit=0.2).verdict
 
-    assert printed(6.49, 6.29) == judge.FAILS
-    assert printed(6.48, 6.29) == judge.HOLDS
+    assert printed(6.49, 6.29) == verdicts.FAILS
+    assert printed(6.48, 6.29) == verdicts.HOLDS
 
 
 # --- claims
@@ -308,23 +308,23 @@ def test_imagenet_is_judged_by_both_errors_and_at_full_scale_by_the_spread_of_th
         return evidence.curve(source, cell, optimizer, history, seed=seed, milestones=(1,))
 
     ahead = run("full", "padam", 0, (0.30, 0.09), (0.25, 0.10))
-    assert [quantity(ahead) for quantity in (quantities.last, quantities.last_top5)] == [25, 10]
-    assert [quantity(ahead) for quantity in (quantities.best, quantities.best_top5)] == [25, 9]
+    assert [metric(ahead) for metric in (metrics.last, metrics.last_top5)] == [25, 10]
+    assert [metric(ahead) for metric in (metrics.best, metrics.best_top5)] == [25, 9]
     behind = [run("full", name, 0, (0.4, 0.08), (0.35, 0.2)) for name in claims.SEVEN[:-1]]
     small = [run("small", "adam", seed, (0.5, 0.3), (0.5 + 0.001 * seed, 0.3)) for seed in (0, 1, 2)]
     other = [run("small", "adam", seed, (0.5, 0.3), (0.1 * seed, 0.3), cell="cifar10/vgg16") for seed in (0, 1, 2)]
-    monkeypatch.setattr(judge, "_packaged", lambda: {"small": small + other, "adai-pnm": FOUND["adai-pnm"]})
+    monkeypatch.setattr(verdicts, "_packaged", lambda: {"small": small + other, "adai-pnm": FOUND["adai-pnm"]})
     best = BY_NAME["best VGGNet"]
-    judged = judge.compare(judge.Less(quantities.last, "padam", "adam"),
+    judged = verdicts.compare(verdicts.Less(metrics.last, "padam", "adam"),
                            {"padam": [ahead], "adam": behind[1:2]}, [ahead, *behind], "imagenet/vgg16")  # fmt: skip
-    spread = math.sqrt(2 * 0.1**2 + quantities.wobble(ahead) ** 2 + quantities.wobble(behind[0]) ** 2)
+    spread = math.sqrt(2 * 0.1**2 + metrics.wobble(ahead) ** 2 + metrics.wobble(behind[0]) ** 2)
     assert judged.half == pytest.approx(statistics.quantile(2) * spread)
     level = [run("small", name, 0, (0.5, 0.1), (0.25 if name == "padam" else 0.35, 0.1)) for name in claims.SEVEN]
     printed = [replace(each, source="paper") for each in level]
-    assert judge.summary(best, printed, "imagenet").verdict == judge.FAILS  # for its top-5 is not below
+    assert verdicts.summary(best, printed, "imagenet").verdict == verdicts.FAILS  # for its top-5 is not below
     printed = [replace(each, source="paper") for each in (ahead, *behind)]
-    assert judge.summary(best, printed, "imagenet").verdict == judge.HOLDS
-    assert judge.summary(best.at_best(), printed, "imagenet").verdict == judge.FAILS  # 8% at once, before 9%
+    assert verdicts.summary(best, printed, "imagenet").verdict == verdicts.HOLDS
+    assert verdicts.summary(best.at_best(), printed, "imagenet").verdict == verdicts.FAILS  # 8% at once, before 9%
 
 
 def test_a_source_with_one_optimizer_has_no_column_among_the_verdicts():
@@ -337,16 +337,16 @@ def test_every_claim_about_end_values_is_decided_on_the_papers_own_tables():
     # Its first page says "typically", its Table 3 not; and in Table 2 SGD-momentum has the best top-1 of ResNet-18.
     denied = {("Adam behind SGD-momentum on text", "ptb"): 2, ("best Top-1 of ResNet", "imagenet"): 1}
     for claim, dataset in ((each, dataset) for each in claims.CLAIMS for dataset in each.datasets):
-        found = judge.summary(claim, FOUND["paper"], dataset)
+        found = verdicts.summary(claim, FOUND["paper"], dataset)
         if fails := denied.get((claim.name, dataset)):
-            assert (found.verdict, found.fails, found.networks) == (judge.FAILS, fails, fails)
+            assert (found.verdict, found.fails, found.networks) == (verdicts.FAILS, fails, fails)
         elif dataset == "cifar100":
             assert found.networks == 0, "the paper has no table of CIFAR-100"
         elif claim.final:
-            assert found.verdict == judge.HOLDS, claim.name
+            assert found.verdict == verdicts.HOLDS, claim.name
             assert found.holds == found.networks >= 1
         else:
-            assert found == judge.Summary(judge.OPEN, 0, 0, 0, 0), "the paper prints no curves"
+            assert found == verdicts.Summary(verdicts.OPEN, 0, 0, 0, 0), "the paper prints no curves"
 
 
 @pytest.mark.parametrize("name", [name for name, claim in BY_NAME.items() if claim.comparisons])
@@ -355,20 +355,20 @@ def test_every_claim_can_hold_fail_and_stay_open(name):
     network = f"{claim.datasets[0]}/{claim.models[0] if claim.models else 'vgg16'}"
 
     def judged(sign, noise):
-        """All comparisons of the claim on runs whose quantity is the optimizer's rank, or the other way round."""
+        """All comparisons of the claim on runs whose metric is the optimizer's rank, or the other way round."""
         order = _ranked([less for less in claim.comparisons if less.other])
         runs = [
             evidence.Run("small", network, optimizer, seed, last=sign * 10 * rank + noise * seed * (-1) ** rank)
             for rank, optimizer in enumerate(order)
             for seed in (0, 1, 2)
         ]
-        read = tuple(less._replace(quantity=lambda run: run.last) for less in claim.comparisons if less.other)
-        return judge.summary(replace(claim, comparisons=read), runs, claim.datasets[0]).verdict
+        read = tuple(less._replace(metric=lambda run: run.last) for less in claim.comparisons if less.other)
+        return verdicts.summary(replace(claim, comparisons=read), runs, claim.datasets[0]).verdict
 
     par = name == "on a par"  # holds where nobody is ahead
-    assert judged(0 if par else 1, 0) == judge.HOLDS
-    assert judged(1 if par else -1, 0) == judge.FAILS
-    assert judged(0 if par else 1, 100) == judge.OPEN
+    assert judged(0 if par else 1, 0) == verdicts.HOLDS
+    assert judged(1 if par else -1, 0) == verdicts.FAILS
+    assert judged(0 if par else 1, 100) == verdicts.OPEN
 
 
 def _ranked(comparisons):
@@ -381,30 +381,30 @@ def _ranked(comparisons):
 
 
 EXPECTED = (  # what the published runs say of the sentences that matter most
-    ("ahead of Adam and Amsgrad", "reproduction-2019", "cifar10", judge.HOLDS),
-    ("ahead of Adam and Amsgrad", "reproduction-2019", "cifar100", judge.HOLDS),
-    ("ahead of Adam and Amsgrad", "adai-pnm", "cifar10", judge.HOLDS),
-    ("ahead of Adam and Amsgrad", "adai-pnm", "cifar100", judge.HOLDS),
-    ("Adam behind SGD-momentum", "adai-pnm", "cifar10", judge.HOLDS),
-    ("Adam behind SGD-momentum", "adai-pnm", "cifar100", judge.HOLDS),
-    ("Adam behind SGD-momentum", "reproduction-2019", "cifar100", judge.HOLDS),
-    ("fastest", "reproduction-2019", "cifar10", judge.FAILS),
-    ("fastest", "reproduction-2019", "cifar100", judge.FAILS),
-    ("as well as SGD-momentum", "adai-pnm", "cifar100", judge.FAILS),
-    ("barely match", "adabelief", "cifar10", judge.FAILS),
+    ("ahead of Adam and Amsgrad", "reproduction-2019", "cifar10", verdicts.HOLDS),
+    ("ahead of Adam and Amsgrad", "reproduction-2019", "cifar100", verdicts.HOLDS),
+    ("ahead of Adam and Amsgrad", "adai-pnm", "cifar10", verdicts.HOLDS),
+    ("ahead of Adam and Amsgrad", "adai-pnm", "cifar100", verdicts.HOLDS),
+    ("Adam behind SGD-momentum", "adai-pnm", "cifar10", verdicts.HOLDS),
+    ("Adam behind SGD-momentum", "adai-pnm", "cifar100", verdicts.HOLDS),
+    ("Adam behind SGD-momentum", "reproduction-2019", "cifar100", verdicts.HOLDS),
+    ("fastest", "reproduction-2019", "cifar10", verdicts.FAILS),
+    ("fastest", "reproduction-2019", "cifar100", verdicts.FAILS),
+    ("as well as SGD-momentum", "adai-pnm", "cifar100", verdicts.FAILS),
+    ("barely match", "adabelief", "cifar10", verdicts.FAILS),
 )
 
 
 @pytest.mark.parametrize(("name", "source", "dataset", "verdict"), EXPECTED)
 def test_what_independent_runs_say(name, source, dataset, verdict):
-    assert judge.summary(BY_NAME[name], FOUND[source], dataset).verdict == verdict
+    assert verdicts.summary(BY_NAME[name], FOUND[source], dataset).verdict == verdict
 
 
 def test_at_the_best_epoch_adam_is_behind_in_the_runs_where_it_is_not_at_the_last():
     claim = BY_NAME["Adam behind SGD-momentum"]
     for source in ("adabound", "adabelief"):
-        assert judge.summary(claim, FOUND[source]).verdict == judge.OPEN
-        assert judge.summary(claim.at_best(), FOUND[source]).verdict == judge.HOLDS
+        assert verdicts.summary(claim, FOUND[source]).verdict == verdicts.OPEN
+        assert verdicts.summary(claim.at_best(), FOUND[source]).verdict == verdicts.HOLDS
 
 
 def test_one_altered_value_changes_a_verdict(monkeypatch):
@@ -412,14 +412,14 @@ def test_one_altered_value_changes_a_verdict(monkeypatch):
     table["cifar10/vgg16"]["adam"] = 93.8
     monkeypatch.setattr(paper, "TABLE1", table)
     for name in ("lowest accuracy", "Adam behind SGD-momentum", "ahead of Adam and Amsgrad", "highest accuracy"):
-        assert judge.summary(BY_NAME[name], evidence.collect()["paper"]).verdict == judge.FAILS
+        assert verdicts.summary(BY_NAME[name], evidence.collect()["paper"]).verdict == verdicts.FAILS
     sources = copy.deepcopy(published.load())
     for run in sources["adai-pnm"]["runs"]:
         if (run["dataset"], run["model"], run["optimizer"]) == ("cifar10", "vgg16", "padam"):
             run["best_test_error_mean"] = 0.0715
     monkeypatch.setattr(published, "load", lambda: sources)
-    found = judge.summary(BY_NAME["ahead of Adam and Amsgrad"], evidence.collect()["adai-pnm"])
-    assert (found.verdict, found.holds) == (judge.FAILS if found.fails else judge.OPEN, 1)
+    found = verdicts.summary(BY_NAME["ahead of Adam and Amsgrad"], evidence.collect()["adai-pnm"])
+    assert (found.verdict, found.holds) == (verdicts.FAILS if found.fails else verdicts.OPEN, 1)
 
 
 def test_a_claim_about_some_networks_leaves_the_others_alone():

@@ -31,16 +31,15 @@ MAY = {
     "studies": {"data", "models", "optim", "recipes", "records", "studies", "training"},
     "options": {"recipes"},
     "ends": {"reproduce", "training"},
-    "cli": {"bench", "ends", "options", "recipes", "records", "reproduce", "results", "studies", "training"},
+    "cli": {"bench", "ends", "options", "recipes", "records", "evidence", "reproduce", "studies", "training"},
     "__main__": {"cli"},
     "picture": set(),
     "plots": {"catalog", "picture", "plots"},
     "show": {"rules", "catalog"},
-    "tables": {"catalog", "recipes", "records", "tables"},
-    "results": {"records", "show", "tables"},
+    "evidence": {"catalog", "evidence", "recipes", "records", "show"},
 }
 WITHOUT_TORCH = {
-    "rules", "catalog", "problems", "reference", "recipes", "records", "picture", "plots", "show", "tables", "results",
+    "rules", "catalog", "problems", "reference", "recipes", "records", "picture", "plots", "show", "evidence",
 }  # fmt: skip
 
 

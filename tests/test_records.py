@@ -12,7 +12,8 @@ import jsonschema
 import pytest
 
 from padam import data, recipes, records, reproduce, training
-from padam.records import check, published
+from padam.evidence import published
+from padam.records import check
 from padam.training import run
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from padam import cli, records, results, tables
-from padam.records import chosen, claims, evidence, judge, quantities
+from padam import cli, evidence, records
+from padam.evidence import chosen, claims, metrics, results, tables, verdicts
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = records.HERE / "runs"
@@ -43,11 +43,11 @@ def test_one_altered_value_in_one_record_changes_a_verdict(copied):
     claim = next(c for c in claims.CLAIMS if c.name == "as well as SGD-momentum")
 
     def verdict():
-        return judge.verdict(claim(evidence.collect(copied)["small"])["cifar10/vgg16"])
+        return verdicts.verdict(claim(evidence.collect(copied)["small"])["cifar10/vgg16"])
 
-    assert verdict() == judge.HOLDS
+    assert verdict() == verdicts.HOLDS
     _alter(copied / "small" / "cifar10" / "vgg16" / "padam" / "seed0.json", "test_error", -1, 0.5)
-    assert verdict() != judge.HOLDS
+    assert verdict() != verdicts.HOLDS
 
 
 def test_without_records_every_cell_of_ours_is_empty_and_the_commands_stand_below(tmp_path):
@@ -168,25 +168,25 @@ def test_table_3_has_each_run_in_its_column(tmp_path, monkeypatch):
 
 
 def test_how_far_texts_end_behind_is_told_by_the_logarithm_of_the_perplexity(tmp_path, monkeypatch):
-    rows = tables.behind(evidence.collect(), ["paper"], claims.TEXTS, "adam", quantities.end_loss)
+    rows = tables.behind(evidence.collect(), ["paper"], claims.TEXTS, "adam", metrics.end_loss)
     (padam,) = [found["paper"] for name, network, found in rows if (name, network) == ("padam", "3 layers")]
     assert padam == (pytest.approx(100 * math.log(58.48 / 60.44)), 0)
     assert len(rows) == 12
-    monkeypatch.setattr(judge, "_packaged", lambda: {"small": []})
-    rows = tables.behind(evidence.collect(tmp_path), ["adabelief"], claims.TEXTS, "adam", quantities.end_loss)
+    monkeypatch.setattr(verdicts, "_packaged", lambda: {"small": []})
+    rows = tables.behind(evidence.collect(tmp_path), ["adabelief"], claims.TEXTS, "adam", metrics.end_loss)
     bound = {network: found["adabelief"] for name, network, found in rows if name == "adabound"}
     assert bound["2 layers"][1] is None, "nobody knows how much single runs of texts differ"
     assert bound["2 layers"][0] == pytest.approx(100 * math.log(67.526 / 67.271), abs=1e-3)
 
 
 def test_a_verdict_is_told_with_its_networks():
-    assert tables.told(judge.Summary(judge.HOLDS, 3, 0, 3, 1)) == "holds (3\u00a0of\u00a03)"
-    assert tables.told(judge.Summary(judge.HOLDS, 2, 0, 2, 1, True)) == "holds (2\u00a0of\u00a02), in part"
-    assert tables.told(judge.Summary(judge.FAILS, 0, 1, 3, 1)) == "**fails** (1\u00a0of\u00a03)"
-    assert tables.told(judge.Summary(judge.FAILS, 1, 1, 3, 1)) == "**fails** (1\u00a0of\u00a03), holds on 1"
-    assert tables.told(judge.Summary(judge.OPEN, 1, 0, 3, 1)) == "open, holds on 1\u00a0of\u00a03"
-    assert tables.told(judge.Summary(judge.OPEN, 0, 0, 3, 1)) == "open"
-    assert tables.told(judge.Summary(judge.OPEN, 0, 0, 0, 0)) == tables.EMPTY
+    assert tables.in_words(verdicts.Summary(verdicts.HOLDS, 3, 0, 3, 1)) == "holds (3\u00a0of\u00a03)"
+    assert tables.in_words(verdicts.Summary(verdicts.HOLDS, 2, 0, 2, 1, True)) == "holds (2\u00a0of\u00a02), in part"
+    assert tables.in_words(verdicts.Summary(verdicts.FAILS, 0, 1, 3, 1)) == "**fails** (1\u00a0of\u00a03)"
+    assert tables.in_words(verdicts.Summary(verdicts.FAILS, 1, 1, 3, 1)) == "**fails** (1\u00a0of\u00a03), holds on 1"
+    assert tables.in_words(verdicts.Summary(verdicts.OPEN, 1, 0, 3, 1)) == "open, holds on 1\u00a0of\u00a03"
+    assert tables.in_words(verdicts.Summary(verdicts.OPEN, 0, 0, 3, 1)) == "open"
+    assert tables.in_words(verdicts.Summary(verdicts.OPEN, 0, 0, 0, 0)) == tables.EMPTY
 
 
 def test_the_comparisons_behind_a_verdict_can_be_read():

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from padam.records import chosen, claims, evidence, judge, quantities, statistics
+from padam import evidence
+from padam.evidence import chosen, claims, metrics, statistics, verdicts
 
 FOUND = evidence.collect()
 BY_NAME = {claim.name: claim for claim in claims.CLAIMS if "ptb" in claim.datasets}
@@ -27,11 +28,11 @@ def test_the_ends_of_a_text_are_its_perplexities_and_are_compared_by_their_logar
     run = _run("adam", 400.0, 200.0, 100.0, 90.0, 60.0, 61.0, 60.0, 62.0)
     assert run.text
     assert (run.last, run.best) == (62.0, 60.0)
-    assert quantities.end_loss(run) == pytest.approx(100 * math.log(62))
-    assert quantities.best_loss(run) == pytest.approx(100 * math.log(60))
-    assert quantities.early_loss(run) == pytest.approx(50 * (math.log(400) + math.log(200)))
-    assert quantities.early_loss(evidence.Run("paper", "ptb/lstm2", "adam", last=60)) is None
-    assert quantities.best_loss(evidence.Run("paper", "ptb/lstm2", "adam", last=60)) is None
+    assert metrics.end_loss(run) == pytest.approx(100 * math.log(62))
+    assert metrics.best_loss(run) == pytest.approx(100 * math.log(60))
+    assert metrics.early_loss(run) == pytest.approx(50 * (math.log(400) + math.log(200)))
+    assert metrics.early_loss(evidence.Run("paper", "ptb/lstm2", "adam", last=60)) is None
+    assert metrics.best_loss(evidence.Run("paper", "ptb/lstm2", "adam", last=60)) is None
 
 
 def test_what_others_published_of_texts_has_their_losses():
@@ -55,18 +56,18 @@ def _few(**ends):
 
 def test_a_text_at_full_scale_borrows_the_relative_spread_of_the_miniature(monkeypatch):
     ours = _few(adam={"ptb/lstm2": (100, 104, 101)}, padam={"ptb/lstm2": (90, 91, 95)})
-    monkeypatch.setattr(judge, "_packaged", lambda: {"small": ours})
+    monkeypatch.setattr(verdicts, "_packaged", lambda: {"small": ours})
     pair = [_run(name, 300.0, end, end, source="full", seed=None) for name, end in (("adam", 60.0), ("padam", 58.0))]
     row = {run.optimizer: [run] for run in pair}
-    judged = judge.compare(judge.Less(quantities.end_loss, "padam", "adam"), row, pair, "ptb/lstm2")
+    judged = verdicts.compare(verdicts.Less(metrics.end_loss, "padam", "adam"), row, pair, "ptb/lstm2")
     spreads = [statistics.spread([100 * math.log(x) for x in some]) for some in ((100, 104, 101), (90, 91, 95))]
     sd, freedom = statistics.pooled([(spread, 3) for spread in spreads])
-    wobble = quantities.wobble(pair[0])
-    assert wobble == quantities.wobble(pair[1]) == 0
+    wobble = metrics.wobble(pair[0])
+    assert wobble == metrics.wobble(pair[1]) == 0
     assert judged.half == pytest.approx(statistics.quantile(freedom) * math.sqrt(2) * sd)
     assert judged.difference == pytest.approx(100 * math.log(58 / 60))
-    monkeypatch.setattr(judge, "_packaged", lambda: {"small": []})
-    assert judge.compare(judge.Less(quantities.end_loss, "padam", "adam"), row, pair, "ptb/lstm2").half == math.inf
+    monkeypatch.setattr(verdicts, "_packaged", lambda: {"small": []})
+    assert verdicts.compare(verdicts.Less(metrics.end_loss, "padam", "adam"), row, pair, "ptb/lstm2").half == math.inf
 
 
 def test_the_miniature_at_chosen_rates_is_a_source_of_its_own(monkeypatch):
@@ -78,10 +79,10 @@ def test_the_miniature_at_chosen_rates_is_a_source_of_its_own(monkeypatch):
         ("chosen", "ptb/lstm2", "adam", 300.0), ("chosen", "ptb/lstm2", "padam", 280.0),
     ]  # fmt: skip
     several = _few(adam={"ptb/lstm2": (100, 104, 101)})
-    monkeypatch.setattr(judge, "_packaged", lambda: {"small": several})
-    better = judge.Less(quantities.end_loss, "padam", "adam")
-    judged = judge.compare(better, evidence.cells(found)["ptb/lstm2"], found, "ptb/lstm2")
-    assert (judged.verdict, judged.half) == (judge.OPEN, math.inf)  # of its own spread, or none
+    monkeypatch.setattr(verdicts, "_packaged", lambda: {"small": several})
+    better = verdicts.Less(metrics.end_loss, "padam", "adam")
+    judged = verdicts.compare(better, evidence.cells(found)["ptb/lstm2"], found, "ptb/lstm2")
+    assert (judged.verdict, judged.half) == (verdicts.OPEN, math.inf)  # of its own spread, or none
     ours = evidence.cells(FOUND["chosen"])
     assert set(ours) == {"ptb/lstm2"}
     assert set(ours["ptb/lstm2"]) <= set(claims.SEVEN)
@@ -89,8 +90,8 @@ def test_the_miniature_at_chosen_rates_is_a_source_of_its_own(monkeypatch):
 
 def test_the_last_epochs_of_a_text_wobble_in_its_loss():
     run = _run("adam", *[100.0] * 38, 64.0, 60.0)
-    assert quantities.wobble(run) == pytest.approx(statistics.spread([100 * math.log(64), 100 * math.log(60)]))
-    assert quantities.wobble(replace(run, history={})) == 0
+    assert metrics.wobble(run) == pytest.approx(statistics.spread([100 * math.log(64), 100 * math.log(60)]))
+    assert metrics.wobble(replace(run, history={})) == 0
 
 
 def _both(narrow, wide, names=claims.SEVEN):
@@ -105,10 +106,10 @@ def _both(narrow, wide, names=claims.SEVEN):
 
 
 @pytest.mark.parametrize(("narrow", "wide", "verdict"), [
-    (1.02, 1.10, judge.HOLDS), (1.10, 1.02, judge.FAILS), (1.05, 1.051, judge.OPEN),
+    (1.02, 1.10, verdicts.HOLDS), (1.10, 1.02, verdicts.FAILS), (1.05, 1.051, verdicts.OPEN),
 ])  # fmt: skip
 def test_a_range_is_compared_with_another(narrow, wide, verdict):
-    found = judge.summary(WIDER, _both(narrow, wide), "ptb")
+    found = verdicts.summary(WIDER, _both(narrow, wide), "ptb")
     assert (found.verdict, found.networks, found.runs, found.partly) == (verdict, 1, 3, False)
 
 
@@ -117,7 +118,7 @@ def test_the_interval_of_two_ranges_is_that_of_two_differences():
     ((judged,),) = WIDER(runs).values()
     rows = evidence.cells(runs)
     halves = [
-        judge.compare(judge.Less(quantities.end_loss, "padam", "sgdm"), rows[cell], runs, cell).half
+        verdicts.compare(verdicts.Less(metrics.end_loss, "padam", "sgdm"), rows[cell], runs, cell).half
         for cell in claims.TEXTS
     ]
     assert judged.half == pytest.approx(math.hypot(*halves))
@@ -126,16 +127,16 @@ def test_the_interval_of_two_ranges_is_that_of_two_differences():
 
 def test_a_range_over_some_of_the_optimizers_says_so_and_over_one_is_none():
     some = _both(1.02, 1.10, ("sgdm", "adam", "padam"))
-    found = judge.summary(WIDER, [run for run in some if (run.cell, run.optimizer) != ("ptb/lstm3", "padam")], "ptb")
-    assert (found.verdict, found.partly) == (judge.HOLDS, True)
+    found = verdicts.summary(WIDER, [run for run in some if (run.cell, run.optimizer) != ("ptb/lstm3", "padam")], "ptb")
+    assert (found.verdict, found.partly) == (verdicts.HOLDS, True)
     one = [run for run in some if run.optimizer == "adam" or run.cell == "ptb/lstm2"]
-    assert judge.summary(WIDER, one, "ptb").networks == 0
+    assert verdicts.summary(WIDER, one, "ptb").networks == 0
     assert WIDER([run for run in FOUND["paper"] if not run.text]) == {}
 
 
 def test_the_range_at_the_best_epoch():
     runs = [_run(run.optimizer, 55.0, run.last, cell=run.cell, seed=run.seed) for run in _both(1.02, 1.10)]
-    assert judge.summary(WIDER, runs, "ptb").verdict == judge.HOLDS
+    assert verdicts.summary(WIDER, runs, "ptb").verdict == verdicts.HOLDS
     ((judged,),) = WIDER.at_best()(runs).values()
     assert judged.difference == 0
 
@@ -143,7 +144,7 @@ def test_the_range_at_the_best_epoch():
 def test_the_paper_contradicts_its_own_first_page_on_texts():
     claim = BY_NAME["Adam behind SGD-momentum on text"]
     found = {cell: [each.verdict for each in judged] for cell, judged in claim(FOUND["paper"]).items()}
-    assert found == {"ptb/lstm2": [judge.FAILS, judge.FAILS], "ptb/lstm3": [judge.FAILS, judge.HOLDS]}
+    assert found == {"ptb/lstm2": [verdicts.FAILS, verdicts.FAILS], "ptb/lstm3": [verdicts.FAILS, verdicts.HOLDS]}
 
 
 def test_sentences_about_pictures_are_not_judged_on_texts_nor_the_other_way_round():

@@ -96,7 +96,7 @@ def published(runs, key="test_error", *, source, marks=(), limits=None):
     """Curves that others measured, in a style of their own: thin broken lines, hollow markers, the source on the axes.
 
     Args:
-        runs: runs of `padam.records.published.load()`, lists of one number an epoch.
+        runs: runs of `padam.evidence.published.load()`, lists of one number an epoch.
         key: the list to draw; errors become percent.
         source: who measured them, in words.
         marks: epochs worth a vertical line.

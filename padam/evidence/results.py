@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from padam import tables
-from padam.records import claims, evidence
+from padam import evidence
+from padam.evidence import claims, tables
 from padam.show import rows
 
 _PAGE = """\
@@ -224,6 +224,6 @@ def _networks(table, cells, found):
 
 
 def _ways(found, cells):
-    """What `padam.tables.on_the_way` has of our runs on these networks."""
+    """What `padam.evidence.tables.on_the_way` has of our runs on these networks."""
     made = [tables.on_the_way(found, source, cells) for source in ("full", "small")]
     return "\n\n".join(rows(*table) for table in made if table[1:])

@@ -6,7 +6,7 @@ exponential of a loss, a difference of one of these is nearly one per cent of th
 
 import math
 
-from padam.records import statistics
+from padam.evidence import statistics
 
 EARLY = 0.5  # "early" is this share of the epochs before the first decay: chosen here
 AROUND = 0.05  # a decay's gain is a mean over this share of all epochs before it, minus one after it: chosen here

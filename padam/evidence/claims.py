@@ -1,13 +1,12 @@
-"""The paper's sentences about CIFAR, ImageNet and the Penn Treebank, as comparisons for `padam.records.judge`.
+"""The paper's sentences about CIFAR, ImageNet and the Penn Treebank, as comparisons for `padam.evidence.verdicts`.
 
 All of Section 5.1 but for what no record can show: that algorithms "start to behave differently", and that the "small
 learning rate dilemma" is the cause. And some of what Sections 1, 3 and 5 say beyond it. `…` and brackets mark what a
 quotation leaves out and adds. The paper's "train loss" and "convergence" are read as training error, for some sources
-have a penalty in their losses. To judge: `claim(runs)`, or `judge.summary`.
+have a penalty in their losses. To judge: `claim(runs)`, or `verdicts.summary`.
 """
 
-from padam.records.judge import IMAGES, Claim, Less, Wider
-from padam.records.quantities import (
+from padam.evidence.metrics import (
     between,
     converging,
     early_loss,
@@ -20,6 +19,7 @@ from padam.records.quantities import (
     second_gain,
     second_points,
 )
+from padam.evidence.verdicts import IMAGES, Claim, Less, Wider
 
 CELLS = ("cifar10/vgg16", "cifar10/resnet18", "cifar10/wrn16-4")  # of Table 1
 IMAGENET = ("imagenet",)
@@ -32,8 +32,8 @@ PAR = 0.2  # the paper: "differences less than 0.2%"
 BIG = 1.0  # points that make a "big" gap: chosen here
 
 
-def _all(quantity, these, those, limit=0.0):
-    return tuple(Less(quantity, one, other, limit) for one in these for other in those if one != other)
+def _all(metric, these, those, limit=0.0):
+    return tuple(Less(metric, one, other, limit) for one in these for other in those if one != other)
 
 
 _DIAL = ("padam-p0.0625", "padam", "padam-p0.2", "padam-p0.25", "padam-p0.4")  # p = 1/16, 1/8, 1/5, 1/4, 2/5
@@ -200,7 +200,7 @@ CLAIMS = (
         "quite different", "5.1", "the differences on simpler 2-layer LSTM model is not very obvious but on more "
         "complicated 3-layer LSTM model, different algorithms have quite different optimizing behaviors",
         "last epoch: the highest perplexity is more times the lowest with 3 layers than with 2", (), final=True,
-        datasets=("ptb",), optimizers=SEVEN, quantity=end_loss, narrow="ptb/lstm2", wide="ptb/lstm3",
+        datasets=("ptb",), optimizers=SEVEN, metric=end_loss, narrow="ptb/lstm2", wide="ptb/lstm3",
     ),
     Claim(
         "best perplexity", "5.1", "Padam achieves the best final test perplexity on this language modeling task for "

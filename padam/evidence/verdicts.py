@@ -1,9 +1,9 @@
 """How a sentence about optimizers is judged by evidence: holds, fails, or not enough evidence.
 
-A sentence is a list of comparisons of one quantity between two optimizers on one network. Each source is judged by
+A sentence is a list of comparisons of one metric between two optimizers on one network. Each source is judged by
 itself, with the uncertainty that it allows; where it has single runs, it borrows how much runs differ (`borrowed`). The
 sentence holds on a network if all its comparisons that can be made do, and fails if one does.
-`padam.records.claims` has the sentences, `padam.records.evidence` the sources, `padam.records.quantities` what is read
+`padam.evidence.claims` has the sentences, `padam.evidence.runs` the sources, `padam.evidence.metrics` what is read
 from a run.
 """
 
@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import NamedTuple
 
-from padam.records import evidence, statistics
-from padam.records.quantities import BEST, best, last, wobble
+from padam import evidence, records
+from padam.evidence import statistics
+from padam.evidence.metrics import BEST, best, last, wobble
 
 HOLDS, FAILS, OPEN = "holds", "fails", "not enough evidence"
 PAIRED = 3  # so many seeds make an interval of their own; with fewer it would be chance how narrow it is
@@ -25,9 +26,9 @@ _LENDER = "adai-pnm"  # the one source at full scale that says how much runs dif
 
 
 class Less(NamedTuple):
-    """`one`'s quantity is below `other`'s plus `limit` points; without an other, below `limit` itself."""
+    """`one`'s metric is below `other`'s plus `limit` points; without an other, below `limit` itself."""
 
-    quantity: object
+    metric: object
     one: str
     other: str | None
     limit: float = 0.0
@@ -36,7 +37,7 @@ class Less(NamedTuple):
 class Judged(NamedTuple):
     """A comparison on one network of one source.
 
-    `difference` is one minus other, in the quantity's unit; `half` half the width of its 95% interval, infinite where
+    `difference` is one minus other, in the metric's unit; `half` half the width of its 95% interval, infinite where
     nothing says how much runs differ; `seeds` those that it rests on, (None,) where the source names none, and `runs`
     how many runs of each; `how` where the interval is from: "as printed" (none), "paired seeds", "Welch", or
     "borrowed"; `partly` whether it is made on some of what it speaks of.
@@ -52,12 +53,12 @@ class Judged(NamedTuple):
     partly: bool = False
 
 
-def _spread(runs, quantity, dataset):
+def _spread(runs, metric, dataset):
     """(standard deviation, degrees of freedom) of a run of a source: over seeds, and stated ones; None without."""
     found = []
     for cell, by_optimizer in evidence.cells(runs).items():
         for several in by_optimizer.values() if cell.startswith(f"{dataset}/") else ():
-            values = [v for run in several if not run.diverged and (v := quantity(run)) is not None]
+            values = [v for run in several if not run.diverged and (v := metric(run)) is not None]
             found += [(statistics.spread(values), len(values))] if len(values) > 1 else []
             found += [(run.sd, run.runs) for run in several if run.sd is not None]
     return statistics.pooled(found)
@@ -66,10 +67,10 @@ def _spread(runs, quantity, dataset):
 @functools.cache
 def _packaged():
     """The sources with the records that the package brings, whatever other records are judged."""
-    return evidence.collect(evidence.records.HERE / "runs")
+    return evidence.collect(records.HERE / "runs")
 
 
-def borrowed(runs, quantity, dataset, pair=()):
+def borrowed(runs, metric, dataset, pair=()):
     """Half the width of the 95% interval of a difference between two single runs of one source.
 
     The spread of a run is pooled over what the source ran with several seeds. Where it has nothing of that kind, the
@@ -78,12 +79,12 @@ def borrowed(runs, quantity, dataset, pair=()):
     `pair` themselves do over the last twentieth of their epochs comes on top where last epochs are compared. A
     miniature borrows nothing: infinite.
     """
-    own, wobbles = _spread(runs, quantity, dataset), []
+    own, wobbles = _spread(runs, metric, dataset), []
     if own is None and runs[0].source not in evidence.MINIATURES:
         ours = dataset if dataset in ("imagenet", "ptb") else "cifar10"
-        own = _spread(*(_packaged()[_LENDER], best, dataset) if quantity in (last, best) and ours == "cifar10"
-                      else (_packaged()["small"], quantity, ours))  # fmt: skip
-        wobbles = [wobble(run) for run in pair] if quantity in BEST else []
+        own = _spread(*(_packaged()[_LENDER], best, dataset) if metric in (last, best) and ours == "cifar10"
+                      else (_packaged()["small"], metric, ours))  # fmt: skip
+        wobbles = [wobble(run) for run in pair] if metric in BEST else []
     if own is None:
         return math.inf
     sd, freedom = own
@@ -91,7 +92,7 @@ def borrowed(runs, quantity, dataset, pair=()):
 
 
 def compare(less, row, runs, cell):
-    """`Judged` for one comparison, or None if one side was not run or the source does not have the quantity.
+    """`Judged` for one comparison, or None if one side was not run or the source does not have the metric.
 
     Args:
         less: `Less`.
@@ -99,7 +100,7 @@ def compare(less, row, runs, cell):
         runs: all runs of the source, for its spread.
         cell: the network's id, "dataset/model".
     """
-    ones, others = (_values(less.quantity, row.get(name, [])) for name in (less.one, less.other))
+    ones, others = (_values(less.metric, row.get(name, [])) for name in (less.one, less.other))
     if less.other is None:
         others = {seed: (0.0, run) for seed, (_, run) in ones.items()}
     seeds = [seed for seed in ones if seed in others]
@@ -118,16 +119,16 @@ def compare(less, row, runs, cell):
     elif count >= PAIRED:
         mean, half = statistics.interval(differences)
     else:
-        half, how = borrowed(runs, less.quantity, cell.split("/")[0], (one, other)) / math.sqrt(count), "borrowed"
+        half, how = borrowed(runs, less.metric, cell.split("/")[0], (one, other)) / math.sqrt(count), "borrowed"
         half = half / math.sqrt(2) if less.other is None else half
     return Judged(less, _verdict(mean, half, less.limit), mean, half, tuple(seeds), count, how)
 
 
-def _values(quantity, runs):
-    """{seed: (the quantity, the run)}; a diverged run's is infinite."""
+def _values(metric, runs):
+    """{seed: (the metric, the run)}; a diverged run's is infinite."""
     found = {}
     for run in runs:
-        value = math.inf if run.diverged else quantity(run)
+        value = math.inf if run.diverged else metric(run)
         if value is not None:
             if run.seed in found:
                 raise ValueError(f"{run.source} has two runs of {run.optimizer} on {run.cell}, seed {run.seed}")
@@ -176,7 +177,7 @@ class Claim:
 
     def at_best(self):
         """The same claim with end values read at the best epoch instead of the last."""
-        read = tuple(less._replace(quantity=BEST.get(less.quantity, less.quantity)) for less in self.comparisons)
+        read = tuple(less._replace(metric=BEST.get(less.metric, less.metric)) for less in self.comparisons)
         return replace(self, comparisons=read)
 
     def __call__(self, runs):
@@ -192,38 +193,38 @@ class Claim:
 
 @dataclass(frozen=True)
 class Wider(Claim):
-    """A sentence that optimizers differ more on one network than on another: by the range of a quantity over them.
+    """A sentence that optimizers differ more on one network than on another: by the range of a metric over them.
 
     `comparisons` is empty; `narrow` and `wide` are the two cells, `optimizers` those it speaks of. What was not run on
     both is left out.
     """
 
     optimizers: tuple = ()
-    quantity: object = last
+    metric: object = last
     narrow: str = ""
     wide: str = ""
 
     def at_best(self):
         """The same sentence read at the best epoch."""
-        return replace(self, quantity=BEST[self.quantity])
+        return replace(self, metric=BEST[self.metric])
 
     def __call__(self, runs):
         """{"<wide> against <narrow>": [`Judged` of the narrow range minus the wide one]}; [] without evidence."""
         rows, cell = evidence.cells(runs), f"{self.wide} against {self.narrow.split('/')[1]}"
         both = [rows.get(one, {}) for one in (self.narrow, self.wide)]
-        names = [name for name in self.optimizers if all(_values(self.quantity, row.get(name, [])) for row in both)]
+        names = [name for name in self.optimizers if all(_values(self.metric, row.get(name, [])) for row in both)]
         if len(names) < 2:
             return {cell: []} if any(both) else {}
         ranges = [self._range(row, names, runs, one) for row, one in zip(both, (self.narrow, self.wide), strict=True)]
         difference, half = ranges[0].difference - ranges[1].difference, math.hypot(*(each.half for each in ranges))
-        less = Less(self.quantity, self.narrow, self.wide)
+        less = Less(self.metric, self.narrow, self.wide)
         count, partly = min(each.runs for each in ranges), len(names) < len(self.optimizers)
         return {cell: [Judged(less, _verdict(difference, half, 0), difference, half, ranges[0].seeds, count,
                               ranges[0].how, partly)]}  # fmt: skip
 
     def _range(self, row, names, runs, cell):
-        means = {name: fmean(value for value, _ in _values(self.quantity, row[name]).values()) for name in names}
-        return compare(Less(self.quantity, max(means, key=means.get), min(means, key=means.get)), row, runs, cell)
+        means = {name: fmean(value for value, _ in _values(self.metric, row[name]).values()) for name in names}
+        return compare(Less(self.metric, max(means, key=means.get), min(means, key=means.get)), row, runs, cell)
 
 
 def verdict(judged):

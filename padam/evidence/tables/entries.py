@@ -1,7 +1,8 @@
 """What all tables share: names, numbers, and what stands in a cell."""
 
+from padam import evidence
 from padam.catalog import CATALOG
-from padam.records import evidence, statistics
+from padam.evidence import statistics
 
 EMPTY, UNBROKEN = "–", "\u00a0"  # the second is a space at which no line ends
 _NO_END = "\u2060"  # no line ends here
@@ -26,7 +27,7 @@ def cell(runs, counted=True):
     """ "21.4 ± 0.1 / 21.3 ± 0.1 (3)": last and best epoch of one optimizer on one network, and how many runs that is.
 
     Without the last where the runs are not to be `counted`. `runs` are those of one source
-    (`padam.records.evidence.Run`). A single run has no ±. EMPTY stands where there is no run, or where the source does
+    (`padam.evidence.runs.Run`). A single run has no ±. EMPTY stands where there is no run, or where the source does
     not state that reading.
     """
     if not runs:
@@ -63,12 +64,12 @@ def beside(numbers, count, counted=True):
 
 
 def runs_of(found, source, network, optimizer):
-    """The `padam.records.evidence.Run`s of an optimizer on a network in one source, by seed; [] if there are none."""
+    """The `padam.evidence.runs.Run`s of an optimizer on a network in one source, by seed; [] if there are none."""
     return evidence.cells(found[source]).get(network, {}).get(optimizer, [])
 
 
 def network_name(cell):
-    """ "CIFAR-10, ResNet-18, 90 epochs" for a cell of `padam.records.evidence`."""
+    """ "CIFAR-10, ResNet-18, 90 epochs" for a cell of `padam.evidence.runs`."""
     dataset, _, model = cell.partition("/")
     name, comma, rest = model.partition(",")
     return f"{DATA[dataset]}, {NAMES.get(name, name)}{comma}{rest}"

@@ -2,10 +2,10 @@
 
 from statistics import median
 
-from padam import recipes, records
+from padam import evidence, recipes, records
 from padam.catalog import CATALOG
-from padam.records import chosen, claims, evidence
-from padam.tables.cells import EMPTY, UNBROKEN, P, cell, ends, network_name, runs_of
+from padam.evidence import chosen, claims
+from padam.evidence.tables.entries import EMPTY, UNBROKEN, P, cell, ends, network_name, runs_of
 
 OTHERS = {"reproduction-2019": "M", "adai-pnm": "X"}  # who ran Table 1's networks with Padam, and their letters
 _STAR = r"\*"
@@ -65,7 +65,7 @@ def table3(network, found):
     """A network of Table 3, "ptb/lstm2" or "ptb/lstm3", in columns: the paper, others, ours full, ours small.
 
     The others are Zhuang et al. (2020), who also ran SGD without momentum. The miniature has two columns: at the
-    paper's rates, and at the rate that is chosen for it on the validation text (`padam.records.chosen`).
+    paper's rates, and at the rate that is chosen for it on the validation text (`padam.evidence.chosen`).
     """
     small_one, rates = small(network), chosen.variants()
     header = (

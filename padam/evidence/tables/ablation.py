@@ -2,7 +2,7 @@
 
 from padam import recipes
 from padam.catalog import CATALOG
-from padam.tables.cells import EMPTY, beside, cell, number, runs_of
+from padam.evidence.tables.entries import EMPTY, beside, cell, number, runs_of
 
 _ABLATED = ("sgdm", "padam", "adam", "amsgrad")
 _RATES = {"-lr0.33": "rate ÷ 3", "": "the recipe's", "-lr3": "rate × 3"}

@@ -1,17 +1,17 @@
 """Test errors and perplexities from every source in one form: the paper's tables, what others published, our records.
 
-Nothing is mixed: each run keeps its source, and `padam.records.judge` takes each source by itself. All errors here are
-percentages, all differences of them percentage points.
+Nothing is mixed: each run keeps its source, and `padam.evidence.verdicts` takes each source by itself. All errors here
+are percentages, all differences of them percentage points.
 """
 
 import math
 from dataclasses import dataclass, field, replace
 
 from padam import recipes, records
-from padam.records import chosen, paper, published
+from padam.evidence import chosen, paper, published
 
 # Source -> what tables call it. The last three are ours: the paper's runs, the miniature, and the miniature of texts at
-# the rates that `padam.records.chosen` names.
+# the rates that `padam.evidence.chosen` names.
 SOURCES = {
     "paper": "the paper",
     "reproduction-2019": "Mittal et al. (2019)",

@@ -1,9 +1,10 @@
-"""What others measured at full scale: JSON files beside this one, facts with their source, kept apart from ours."""
+"""What others measured at full scale: JSON in records/published, facts with their source, kept apart from ours."""
 
 import json
-from pathlib import Path
 
-FOLDER = Path(__file__).parent / "published"
+from padam.records import HERE
+
+FOLDER = HERE / "published"
 SOURCE = ("title", "authors", "year", "repository", "commit", "licence", "paper", "how", "settings", "notes")
 _MEASURED = ("test_error", "train_error", "test_error_top5", "test_perplexity", "train_perplexity")
 

@@ -2,10 +2,11 @@
 
 import math
 
-from padam import recipes
+from padam import evidence, recipes
 from padam.catalog import CATALOG
-from padam.records import claims, evidence, judge, quantities
-from padam.tables.cells import DATA, EMPTY, NAMES, UNBROKEN, network_name, number, optimizer_name, runs_of
+from padam.evidence import claims, metrics
+from padam.evidence.tables.entries import DATA, EMPTY, NAMES, UNBROKEN, network_name, number, optimizer_name, runs_of
+from padam.evidence.verdicts import FAILS, HOLDS, Less, compare, summary
 
 
 def verdicts(found, dataset="cifar10", about="ends"):
@@ -21,7 +22,7 @@ def verdicts(found, dataset="cifar10", about="ends"):
     wanted = [claim for claim in claims.CLAIMS if _about(claim) == about and dataset in claim.datasets]
     header = ("the paper says", *(evidence.SOURCES[source].partition(" (")[0] for source in sources))
     return header, *(
-        (f"“{claim.text}” ({claim.section})", *(told(judge.summary(claim, found[s], dataset)) for s in sources))
+        (f"“{claim.text}” ({claim.section})", *(in_words(summary(claim, found[s], dataset)) for s in sources))
         for claim in wanted
     )
 
@@ -30,22 +31,22 @@ def _about(claim):
     return "figure 1" if claim.figure1 else "ends" if claim.final else "curves"
 
 
-def told(summary):
+def in_words(found):
     """ "holds (3 of 3)", "**fails** (1 of 3), holds on 2", "open, holds on 2 of 3", "open", or EMPTY without evidence.
 
-    With "in part" where some of the optimizers were not run: a `padam.records.judge.Summary`.
+    With "in part" where some of the optimizers were not run: a `padam.evidence.verdicts.Summary`.
     """
-    if not summary.networks:
+    if not found.networks:
         return EMPTY
-    if summary.verdict == judge.HOLDS:
-        text = f"holds {_of(summary.holds, summary.networks)}"
-    elif summary.verdict == judge.FAILS:
-        holds = f", holds on {summary.holds}" if summary.holds else ""
-        text = f"**fails** {_of(summary.fails, summary.networks)}{holds}"
+    if found.verdict == HOLDS:
+        text = f"holds {_of(found.holds, found.networks)}"
+    elif found.verdict == FAILS:
+        holds = f", holds on {found.holds}" if found.holds else ""
+        text = f"**fails** {_of(found.fails, found.networks)}{holds}"
     else:
-        holds = f", holds on {_of(summary.holds, summary.networks)[1:-1]}" if summary.holds else ""
+        holds = f", holds on {_of(found.holds, found.networks)[1:-1]}" if found.holds else ""
         text = f"open{holds}"
-    return f"{text}, in part" if summary.partly and summary.verdict == judge.HOLDS else text
+    return f"{text}, in part" if found.partly and found.verdict == HOLDS else text
 
 
 def _of(some, all_of_them):
@@ -58,9 +59,9 @@ def disagreements(found, datasets=tuple(DATA)):
     for claim in (claim for claim in claims.CLAIMS if claim.final):
         for source, runs in found.items():
             for dataset in datasets:
-                at = [judge.summary(each, runs, dataset) for each in (claim, claim.at_best())]
+                at = [summary(each, runs, dataset) for each in (claim, claim.at_best())]
                 if source != "paper" and at[0][:3] != at[1][:3]:
-                    body.append((f"“{claim.text}”", f"{evidence.SOURCES[source]}, {DATA[dataset]}", *map(told, at)))
+                    body.append((f"“{claim.text}”", f"{evidence.SOURCES[source]}, {DATA[dataset]}", *map(in_words, at)))
     return ("the paper says", "source", "last epoch", "best epoch"), *body
 
 
@@ -77,19 +78,19 @@ def compared(claim, source, found, dataset="cifar10"):
     return ("network", "one minus other", "points", "below", "verdict", "interval"), *body
 
 
-def behind(found, sources, networks=claims.CELLS, base="sgdm", quantity=quantities.last):
+def behind(found, sources, networks=claims.CELLS, base="sgdm", metric=metrics.last):
     """How far each optimizer ends behind `base`, for `padam.plots.differences`: [(name, network, {source: ...}), ...].
 
     A source's entry is (points of test error, half the width of the 95% interval, None where nobody knows it); of
-    texts, with the quantity `padam.records.quantities.end_loss`, hundredths of a nat: about per cent of perplexity.
+    texts, with the metric `padam.evidence.metrics.end_loss`, hundredths of a nat: about per cent of perplexity.
     """
     body = []
     for name in (name for name in recipes.OPTIMIZERS if name != base):
         for network in networks:
-            less, judged = judge.Less(quantity, name, base), {}
+            less, judged = Less(metric, name, base), {}
             for source in sources:
                 row = evidence.cells(found[source]).get(network, {})
-                if each := judge.compare(less, row, found[source], network):
+                if each := compare(less, row, found[source], network):
                     judged[source] = each.difference, each.half if math.isfinite(each.half) else None
             if judged:
                 body.append((name, NAMES[network.split("/")[1]], judged))
@@ -98,21 +99,21 @@ def behind(found, sources, networks=claims.CELLS, base="sgdm", quantity=quantiti
 
 def on_the_way(found, source, networks=claims.CELLS):
     """What the sentences about curves are read from: parts of the curves of some networks, in one source."""
-    header, body = ("error in %", "optimizer (runs)", *_QUANTITIES), []
+    header, body = ("error in %", "optimizer (runs)", *_METRICS), []
     for network in networks:
         for name in recipes.OPTIMIZERS:
             if runs := [run for run in runs_of(found, source, network, name) if run.history and not run.diverged]:
-                values = [[quantity(run) for run in runs] for quantity in _QUANTITIES.values()]
+                values = [[metric(run) for run in runs] for metric in _METRICS.values()]
                 numbers = [EMPTY if None in each else number(each, 1) for each in values]
                 body.append((NAMES[network.split("/")[1]], f"{CATALOG[name].title} ({len(runs)})", *numbers))
     return header, *body
 
 
-_QUANTITIES = {
-    "training, early": quantities.early_train,
-    "test, early": quantities.early_test,
-    "training, until decay 1": quantities.converging,
-    "test, between decays": quantities.between,
-    "points gained at decay 1": lambda run: quantities.gain(run, 0),
-    "at decay 2": lambda run: quantities.gain(run, 1),
+_METRICS = {
+    "training, early": metrics.early_train,
+    "test, early": metrics.early_test,
+    "training, until decay 1": metrics.converging,
+    "test, between decays": metrics.between,
+    "points gained at decay 1": lambda run: metrics.gain(run, 0),
+    "at decay 2": lambda run: metrics.gain(run, 1),
 }

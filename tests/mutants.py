@@ -39,14 +39,15 @@ SHELL = ("tests/test_reference.py", "tests/test_formulas.py", "tests/test_identi
 TRAINING = ("tests/test_training.py",)
 RESUME = ("tests/test_resume.py",)
 STUDIES = ("tests/test_studies.py",)
+DIAL = ("tests/test_dial.py",)
 AUTHORS = ("tests/test_authors_loop.py",)
 TEXT = ("tests/test_text.py",)
 CLAIMS = ("tests/test_claims.py",)
 PACKING = ("tests/test_packing.py",)
-RESIZED = ("tests/test_resized.py",)
+RESIZED = ("tests/test_boxes.py",)
 LARGE = ("tests/test_large_models.py",)
 IMAGENET = ("tests/test_imagenet.py",)
-STREAMING = ("tests/test_streaming.py",)
+STREAMING = ("tests/test_prefetch.py",)
 DISTRIBUTED = ("tests/test_workers.py",)
 SAMPLE = ("tests/test_sample.py",)
 TEXT_CLAIMS = ("tests/test_text_claims.py",)
@@ -231,8 +232,8 @@ MUTANTS = (
     Mutant("resume: an epoch begun that has no time left", "training/run.py", "spent + 1.1 * last > budget", "spent > budget", RESUME, False),
     Mutant("checkpoint: damage unnoticed", "training/checkpoint.py", "if _digest(raw) == _NAME.fullmatch(path.name)[2]:", "if True:", RESUME, False),
     Mutant("checkpoint: one kept", "training/checkpoint.py", "KEPT = 2", "KEPT = 1", RESUME, False),
-    Mutant("checkpoint: a record overwritten", "training/checkpoint.py", "        os.link(part, path)\n", "        os.replace(part, path)\n", RESUME, False),
-    Mutant("a lock is ignored", "lock.py", "if _patiently(file) and _same_file(file, path):", "if _same_file(file, path):", (*PACKING, *RESUME), False),
+    Mutant("checkpoint: a record overwritten", "files.py", "        os.link(part, path)\n", "        os.replace(part, path)\n", RESUME, False),
+    Mutant("a lock is ignored", "files.py", "if _patiently(file) and _same_file(file, path):", "if _same_file(file, path):", (*PACKING, *RESUME), False),
     Mutant("records: an old file is anybody's", "records/__init__.py", 'if (kept["id"], kept["profile"]) == (recipe.id, recipe.profile):', "if True:", ("tests/test_records.py",), False),
     Mutant("records: old files are forgotten", "records/__init__.py", "if old.exists():", "if False:", ("tests/test_records.py",), False),
     Mutant("records: recipe unchecked", "records/check.py", "if kept.get(key) != value:", "if False:", ("tests/test_records.py",), False),
@@ -250,13 +251,23 @@ MUTANTS = (
            "X[i, 3 : 3 + (1 if label > 0 else 5)] = 1", ("tests/test_problems.py",)),
     Mutant("reddi: the large slope every time", "problems.py", "large if t % period == 1 else small", "large if t % period else small",
            ("tests/test_problems.py",)),
-    Mutant("studies: a run is not kept", "studies/conduct.py", "                    checkpoint.write(partial, json.dumps(kept).encode())\n", "",
+    Mutant("studies: a run is not kept", "studies/conduct.py", "            files.write(target, records.dumps(run).encode(), exclusive=True)\n", "",
            STUDIES, False),
     Mutant("studies: ctrl-c ends the parent alone", "studies/conduct.py", "for number in (signal.SIGINT, signal.SIGTERM)}",
            "for number in (signal.SIGTERM,)}", STUDIES, False),
     Mutant("studies: workers outlive a killed parent", "studies/conduct.py", "    parent.join()\n    os._exit(1)\n",
            "    parent.join()\n", STUDIES, False),
-    Mutant("studies: other settings go on", "studies/conduct.py", 'if kept["fixed"] != study.fixed:', "if False:", STUDIES, False),
+    Mutant("studies: other settings go on", "studies/conduct.py", 'if (run.get("study"), run.get("fixed")) != (study.name, fixed):', "if False:", STUDIES, False),
+    Mutant("studies: two at one run", "studies/conduct.py", "    except Busy:\n        return None", "    except RuntimeError:\n        return 0.0", STUDIES, False),
+    Mutant("studies: every run says its device", "studies/conduct.py", "if len(devices) > 1 else ()", "if len(devices) > 2 else ()", STUDIES, False),
+    Mutant("studies: nothing follows", "studies/study.py", "            known += new\n", "            break\n", STUDIES, False),
+    Mutant("dial: an edge stays one", "studies/dial.py", "steps.append(steps[-1] + 1)", "steps.append(steps[-1])", DIAL, False),
+    Mutant("dial: a shrinkage's edge stays one", "studies/dial.py", "if shrinkage == shrinkages[-1]:", "if False:", DIAL, False),
+    Mutant("dial: seen pictures confirm", "studies/dial.py", "torch.arange(plan.train + plan.held_out, len(labels))", "torch.arange(len(labels))", DIAL, False),
+    Mutant("dial: one training set for all seeds", "studies/dial.py", ".manual_seed(fresh)", ".manual_seed(0)", DIAL, False),
+    Mutant("dial: chosen by one seed", "studies/dial.py", "mean = statistics.fmean(found)", "mean = min(found)", DIAL, False),
+    Mutant("dial: a diverged run is chosen", "studies/dial.py", 'math.inf if result["diverged"][-1] else result', 'result', DIAL, False),
+    Mutant("dial: weight decay for shrinkage", "studies/dial.py", 'setting["shrinkage"] / setting["lr"]', 'setting["shrinkage"]', DIAL, False),
     Mutant("studies: infinity is kept", "studies/conduct.py", "    return records.plain(value)", "    return value", STUDIES, False),
     Mutant("studies: a long run starts over", "studies/study.py", '        rows = saved["rows"]\n', "", STUDIES, False),
     Mutant("studies: movement is a length", "studies/study.py", "(weights(model) - before).norm().item() / before.norm().item()",
@@ -308,10 +319,10 @@ MUTANTS = (
     Mutant("packed from anywhere", "data/packing.py", 'for key in ("size", "listing")', 'for key in ("size",)', PACKING, fast=False),
     Mutant("a misnamed picture goes unnamed", "data/packing.py", "suffix not in _FORMATS", "suffix in _FORMATS", PACKING, fast=False),
     Mutant("work is done again", "data/packing.py", "if noted.exists() and", "if False and", PACKING, fast=False),
-    Mutant("boxes read over their edge", "training/resized.py", "torch.minimum(inside.clamp_min(0), lengths[:, None] - 1.0)", "inside", RESIZED, fast=False),
-    Mutant("boxes are square", "training/resized.py", "(area / ratio).sqrt()", "(area * ratio).sqrt()", RESIZED, fast=False),
-    Mutant("the last box that fits", "training/resized.py", "fits.int().argmax(0)", "fits.int().argmin(0)", RESIZED, fast=False),
-    Mutant("boxes are not mirrored", "training/resized.py", "columns.flip(1), columns)", "columns, columns)", RESIZED, fast=False),
+    Mutant("boxes read over their edge", "training/boxes.py", "torch.minimum(inside.clamp_min(0), lengths[:, None] - 1.0)", "inside", RESIZED, fast=False),
+    Mutant("boxes are square", "training/boxes.py", "(area / ratio).sqrt()", "(area * ratio).sqrt()", RESIZED, fast=False),
+    Mutant("the last box that fits", "training/boxes.py", "fits.int().argmax(0)", "fits.int().argmin(0)", RESIZED, fast=False),
+    Mutant("boxes are not mirrored", "training/boxes.py", "columns.flip(1), columns)", "columns, columns)", RESIZED, fast=False),
     Mutant("the corner is evaluated", "training/tasks.py", "round((images.shape[-1] - self.resized) / 2)", "0", RESIZED, fast=False),
     Mutant("the likeliest four", "training/tasks.py", "min(5, logits.shape[1])", "min(4, logits.shape[1])", RESIZED, fast=False),
     Mutant("64 pixels at every pixel", "models/__init__.py", "1 if size <= 32 else 2", "1", LARGE, fast=False),
@@ -319,8 +330,8 @@ MUTANTS = (
     Mutant("VGG of 224 pixels without batch norm", "models/__init__.py", '"vgg16": "vgg16_bn"', '"vgg16": "vgg16"', LARGE, fast=False),
     Mutant("a network for what is stored", "training/run.py", "data.resized or data.train[0].shape[-1]", "data.train[0].shape[-1]", IMAGENET, fast=False),
     Mutant("a part of packed pictures is the first", "data/__init__.py", "if data.resized and cut < there:", "if False:", IMAGENET, fast=False),
-    Mutant("everything is read ahead", "training/streaming.py", "if len(waiting) > AHEAD:", "if len(waiting) > 1000:", STREAMING, fast=False),
-    Mutant("the batch read last comes first", "training/streaming.py", "            while waiting:\n                yield waiting.popleft()", "            while waiting:\n                yield waiting.pop()", STREAMING, fast=False),
+    Mutant("everything is read ahead", "training/prefetch.py", "if len(waiting) > AHEAD:", "if len(waiting) > 1000:", STREAMING, fast=False),
+    Mutant("the batch read last comes first", "training/prefetch.py", "            while waiting:\n                yield waiting.popleft()", "            while waiting:\n                yield waiting.pop()", STREAMING, fast=False),
     Mutant("reading outlives training", "training/engine.py", "contextlib.closing(self.task.batches(self.order, self.augmentation))",
            "contextlib.nullcontext(self.task.batches(self.order, self.augmentation))", STREAMING, fast=False),
     Mutant("packed pictures have one hash", "training/provenance.py", 'hashlib.sha256(" ".join(packed).encode())', "hashlib.sha256()", STREAMING, fast=False),
@@ -343,7 +354,7 @@ MUTANTS = (
     Mutant("a card by the number among all", "training/workers.py", 'os.environ["LOCAL_RANK"]', 'os.environ["RANK"]', DISTRIBUTED, fast=False),
     Mutant("as many cards as one likes", "training/workers.py", "if here > cards:", "if False:", DISTRIBUTED, fast=False),
     Mutant("whoever has a WORLD_SIZE is one of many", "training/workers.py", 'if "TORCHELASTIC_RUN_ID" in os.environ else 1', 'if "WORLD_SIZE" in os.environ else 1', DISTRIBUTED, fast=False),
-    Mutant("every command under torchrun", "cli.py", 'context.invoked_subcommand != "train"', "False", DISTRIBUTED, fast=False),
+    Mutant("every command under torchrun", "cli/__init__.py", 'context.invoked_subcommand != "train"', "False", DISTRIBUTED, fast=False),
     Mutant("a false start counts", "evidence/metrics.py", "if run.milestones and not run.false_start else", "if run.milestones else", CLAIMS, fast=False),
     Mutant("the miniature at chosen rates borrows", "evidence/verdicts.py", "runs[0].source not in evidence.MINIATURES", 'runs[0].source != "small"', TEXT_CLAIMS, fast=False),
     Mutant("pictures at chosen rates", "evidence/runs.py", "if run.text and run.optimizer in names", "if run.optimizer in names", TEXT_CLAIMS, fast=False),

@@ -16,7 +16,8 @@ import typer
 import warm
 from typer.testing import CliRunner
 
-from padam import cli, options, recipes, records, reproduce, studies
+from padam import cli, recipes, records, reproduce, studies
+from padam.cli import options
 from padam.data import embedded
 from padam.training import checkpoint, engine, progress
 

@@ -34,7 +34,7 @@ def test_for_64_pixels_only_the_stride_of_the_first_convolution_differs(model):
 @pytest.mark.parametrize("size", [33, 47, 64])
 def test_from_the_first_convolution_on_all_maps_have_the_size_of_the_smaller_networks(model, size):
     half = (size + 1) // 2
-    small, large = (models.outline(models.build(model, 6, side, seed=0), side) for side in (half, size))
+    small, large = (models.layers(models.build(model, 6, side, seed=0), side) for side in (half, size))
     assert [layer[1:] for layer in small] == [layer[1:] for layer in large]
     assert large[0].size == half
 
@@ -68,7 +68,7 @@ def test_for_224_pixels_the_networks_are_torchvisions(model, kind, count, layers
     assert network(pictures).shape == (2, 1000)
     assert any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
     with torch.device("meta"):
-        kinds = [layer.kind for layer in models.outline(network, 224)]
+        kinds = [layer.kind for layer in models.layers(network, 224)]
     assert tuple(kinds.count(name) for name in ("convolution", "shortcut", "linear")) == layers
 
 

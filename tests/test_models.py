@@ -275,7 +275,7 @@ def test_a_network_does_not_write_into_its_pictures(model):
 def test_an_outline_lists_every_layer_and_every_parameter(name, counts):
     model = models.build(name, seed=0)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    layers = models.outline(model)
+    layers = models.layers(model)
     kinds = [layer.kind for layer in layers]
     assert tuple(kinds.count(kind) for kind in ("convolution", "shortcut", "linear")) == counts
     assert sum(layer.parameters for layer in layers) == sum(weights.numel() for weights in model.parameters())

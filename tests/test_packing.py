@@ -15,7 +15,7 @@ import torchvision
 import warm
 from PIL import Image
 
-from padam import data, lock
+from padam import data, files
 from padam.data import imagenet, packing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -150,14 +150,14 @@ def test_packed_once_it_is_not_packed_again_and_from_elsewhere_it_is_refused(fol
 
 
 def test_two_processes_do_not_pack_the_same_at_once(folder, tmp_path):
-    with lock.held(tmp_path / "packed.lock", "held by {holder}"):
-        with pytest.raises(lock.Busy, match=rf"another process .process {os.getpid()}. is packing .*packed. Wait for"):
+    with files.held(tmp_path / "packed.lock", "held by {holder}"):
+        with pytest.raises(files.Busy, match=rf"another process .process {os.getpid()}. is packing .*packed. Wait for"):
             _pack(folder, tmp_path / "packed")
         assert not (tmp_path / "packed.partial").exists()
         assert _pack(folder, tmp_path / "other")["classes"] == ["n01", "n02"]
     manifest = _pack(folder, tmp_path / "packed")
     assert {path.name for path in tmp_path.iterdir()} == {"pictures", "packed", "other"}
-    with lock.held(tmp_path / "packed.lock", "held by {holder}"):
+    with files.held(tmp_path / "packed.lock", "held by {holder}"):
         assert _pack(folder, tmp_path / "packed") == manifest, "what is packed needs no lock"
 
 
@@ -173,7 +173,7 @@ def test_who_waits_takes_what_the_other_has_packed(folder, tmp_path, monkeypatch
     """The other process is at work when this one comes, and has finished when it looks again."""
     other, waited = contextlib.ExitStack(), []
     whole = _pack(folder, tmp_path / "whole")
-    other.enter_context(lock.held(tmp_path / "packed.lock", ""))
+    other.enter_context(files.held(tmp_path / "packed.lock", ""))
 
     def finish(seconds):
         if seconds == 1:
@@ -183,7 +183,7 @@ def test_who_waits_takes_what_the_other_has_packed(folder, tmp_path, monkeypatch
             (tmp_path / "packed.lock").unlink()
             other.close()
 
-    monkeypatch.setattr(lock.time, "sleep", finish)
+    monkeypatch.setattr(files.time, "sleep", finish)
     monkeypatch.setattr(packing, "_decode_all", lambda *rest: pytest.fail("decoded again"))
     assert _pack(folder, tmp_path / "packed", wait=True) == whole
     assert len(waited) == 2

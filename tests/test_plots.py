@@ -200,7 +200,7 @@ def test_differences_have_a_line_a_comparison_and_a_marker_a_source():
 def test_a_network_is_drawn_layer_by_layer():
     from padam import models
 
-    layers = models.outline(models.build("resnet18-w4"))
+    layers = models.layers(models.build("resnet18-w4"))
     picture = plots.network("ResNet-18", layers)
     upper, lower = picture.figure.axes
     assert [bar.get_height() for bar in upper.patches][: len(layers)] == [layer.size for layer in layers]

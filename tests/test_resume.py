@@ -13,8 +13,8 @@ import pytest
 import torch
 import warm
 
-from padam import data, lock, models, optim, recipes, records, training
-from padam.training import checkpoint, engine, provenance, run, stopping
+from padam import data, files, models, optim, recipes, records, training
+from padam.training import checkpoint, device, engine, provenance, run
 
 ID = "cifar10/vgg16/padam"
 
@@ -285,13 +285,13 @@ def test_a_full_or_read_only_disk_during_a_checkpoint_loses_nothing(quick, tmp_p
             raise OSError(code, os.strerror(code))
         return fsync(descriptor)
 
-    monkeypatch.setattr(checkpoint.os, "fsync", failing)
+    monkeypatch.setattr(files.os, "fsync", failing)
     with pytest.raises(OSError, match="epoch-00003.*cannot be written .*What was there before is untouched"):
         quick(tmp_path / "cut")
     folder = _folder(tmp_path / "cut")
     assert [epoch for epoch, _ in checkpoint.found(folder)] == [2, 1]
     assert not list(folder.glob(".*"))
-    monkeypatch.setattr(checkpoint.os, "fsync", fsync)
+    monkeypatch.setattr(files.os, "fsync", fsync)
     assert _untimed(quick(tmp_path / "cut")) == _untimed(whole)
 
 
@@ -317,14 +317,14 @@ def test_a_real_limit_on_the_size_of_files_leaves_nothing_half_written(tmp_path)
 
 
 def test_a_full_disk_at_the_record_keeps_the_last_checkpoint(quick, tmp_path, monkeypatch):
-    write = checkpoint.write
+    write = files.write
 
     def failing(path, raw, exclusive=False):
         if path.suffix == ".json":
             raise OSError(errno.ENOSPC, f"{path} cannot be written")
         write(path, raw, exclusive)
 
-    monkeypatch.setattr(checkpoint, "write", failing)
+    monkeypatch.setattr(files, "write", failing)
     with pytest.raises(OSError, match="json cannot be written"):
         quick(tmp_path)
     steps = len(quick.steps)
@@ -344,8 +344,8 @@ def test_two_processes_cannot_train_one_run(quick, tmp_path):
 
 def test_a_lock_whose_file_is_gone_is_no_lock(quick, tmp_path, monkeypatch):
     """Another process finished between our opening the file and our taking the lock."""
-    acquire = lock.acquire
-    monkeypatch.setattr(lock, "acquire", lambda file: (acquire(file), os.unlink(file.name))[0])
+    acquire = files.acquire
+    monkeypatch.setattr(files, "acquire", lambda file: (acquire(file), os.unlink(file.name))[0])
     with pytest.raises(training.Busy, match="another process"):
         quick(tmp_path)
 
@@ -379,21 +379,21 @@ def test_cuda_is_made_deterministic_and_left_as_it_was():
     """What it sets can be looked at without a GPU."""
     cudnn = torch.backends.cudnn
     with cudnn.flags(cudnn.enabled, benchmark=True, deterministic=False):
-        with stopping.deterministic(torch.device("cuda")):
+        with device.deterministic(torch.device("cuda")):
             assert (cudnn.benchmark, cudnn.deterministic) == (False, True)
             assert torch.are_deterministic_algorithms_enabled()
             assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
         assert (cudnn.benchmark, cudnn.deterministic) == (True, False)
     assert not torch.are_deterministic_algorithms_enabled()
-    with stopping.deterministic(torch.device("cpu")):
+    with device.deterministic(torch.device("cpu")):
         assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_record_is_never_overwritten(tmp_path):
     path = tmp_path / "seed0.json"
-    checkpoint.write(path, b"first", exclusive=True)
+    files.write(path, b"first", exclusive=True)
     with pytest.raises(FileExistsError, match=r"seed0.json is there already and is not overwritten"):
-        checkpoint.write(path, b"second", exclusive=True)
+        files.write(path, b"second", exclusive=True)
     assert path.read_bytes() == b"first"
     assert len(list(tmp_path.iterdir())) == 1
 

@@ -19,7 +19,7 @@ import torch
 import warm
 from typer.testing import CliRunner
 
-from padam import cli, data, models, optim, recipes, records, training
+from padam import cli, data, files, models, optim, recipes, records, training
 from padam.records import check
 from padam.training import checkpoint, engine, run, tasks, workers
 
@@ -267,9 +267,9 @@ def _same(one, other):
 
 @pytest.mark.forks
 def test_one_record_that_agrees_with_a_single_processs(quick, tmp_path, monkeypatch):
-    written, write = [], checkpoint.write
+    written, write = [], files.write
     monkeypatch.setattr(
-        checkpoint, "write", lambda path, *rest, **more: written.append(path.name) or write(path, *rest, **more)
+        files, "write", lambda path, *rest, **more: written.append(path.name) or write(path, *rest, **more)
     )
     first, second = together(lambda: (quick(tmp_path / "two"), written))
     alone = quick(tmp_path / "one")

@@ -9,9 +9,9 @@ from torch.nn.functional import cross_entropy
 from padam import data as datasets
 from padam.bench.fair import in_turn, provenance, spread
 from padam.training import precision as formats
-from padam.training.engine import Trainer, flushed_denormals
+from padam.training.device import flushed_denormals, large_blocks_stay
+from padam.training.engine import Trainer
 from padam.training.run import build
-from padam.training.stopping import large_blocks_stay
 
 
 class Plain(torch.utils.data.Dataset):

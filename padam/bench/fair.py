@@ -7,8 +7,7 @@ import statistics
 import time
 from pathlib import Path
 
-from padam import records
-from padam.training import checkpoint
+from padam import files, records
 from padam.training import provenance as origin
 from padam.training.run import now
 
@@ -56,5 +55,5 @@ def keep(record, root=None):
     parts = (record["bench"], record.get("recipe", {}).get("model"), record["device"])
     name = "-".join(re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in parts if part)
     root = Path(root) if root else records.default_root().with_name("bench")
-    checkpoint.write(root / f"{name}.json", records.dumps(record).encode())
+    files.write(root / f"{name}.json", records.dumps(record).encode())
     return root / f"{name}.json"

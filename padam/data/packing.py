@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from padam import lock
+from padam import files
 from padam.data.fetch import digest
 
 PARTS = ("train", "val")
@@ -157,7 +157,7 @@ def pack(folder, target, size, *, classes=None, jobs=None, progress=True, wait=F
     target.parent.mkdir(parents=True, exist_ok=True)
     alone = target.with_name(target.name + ".lock")
     message = f"another process ({{holder}}) is packing {target}. Wait for it; if it is stopped, the same call goes on."
-    with lock.held(alone, message, wait):
+    with files.held(alone, message, wait):
         try:
             return _kept(target, plan) or _pack_all(folder, target, source, plan, jobs, progress)
         finally:

@@ -4,11 +4,11 @@ import re
 
 import torch
 
+from padam.models.layers import Layer, layers
 from padam.models.lstm import LSTM, Activity, Bigram, Regularisation, activity
-from padam.models.outline import Layer, outline
 from padam.models.sample import sample
 
-__all__ = ["Activity", "Layer", "Regularisation", "activity", "build", "outline", "sample"]
+__all__ = ["Activity", "Layer", "Regularisation", "activity", "build", "layers", "sample"]
 
 _LSTM_HIDDEN, _LSTM_EMBEDDING = 1150, 400
 _IMAGES = re.compile(r"(?P<kind>vgg16|resnet18|wrn16-4|convnet(?:-bn)?)(?:-w(?P<width>[1-9]\d*))?")

@@ -96,7 +96,7 @@ def network(title, layers):
 
     Args:
         title: its name.
-        layers: `padam.models.outline(...)` of it.
+        layers: `padam.models.layers(...)` of it.
     """
     figure = Figure(figsize=(6.8, 3.6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 
-from padam import records
+from padam import files, records
 from padam.studies.study import key
 from padam.training import Busy, checkpoint, provenance
 from padam.training.run import now
-from padam.training.stopping import Stopped
+from padam.training.signals import Stopped
 
 
 def conduct(study, out=None, *, data=None, jobs=1, budget=None, say=lambda line: None):
@@ -39,26 +39,27 @@ def conduct(study, out=None, *, data=None, jobs=1, budget=None, say=lambda line:
     Raises:
         Stopped: by Ctrl-C, SIGTERM or the budget: the runs in hand are given up (a long one goes on from its last
             epoch), those before are kept, and the same call goes on.
-        padam.lock.Busy: other processes are at the runs that are left.
+        padam.files.Busy: other processes are at the runs that are left.
         ValueError: a file in out/<name>/ is of another study, or of this one as it was before it changed.
     """
     target = path(study.name, out)
     if target.exists():
         return read(study.name, out)
-    begun, folder, busy = time.monotonic(), target.with_suffix(""), set()
+    begun, folder, tried = time.monotonic(), target.with_suffix(""), set()
     while True:
         kept = _kept(folder, study)
         settings = study.all_settings(kept.values())
         todo = [setting for setting in settings if key(setting) not in kept]
-        free = [setting for setting in todo if key(setting) not in busy]
+        free = [setting for setting in todo if key(setting) not in tried]
         if not todo:
             break
         if not free:
             raise Busy(f"{study.name}: the {len(todo)} runs that are left are measured by other processes.")
         left = None if budget is None else budget - (time.monotonic() - begun)
-        busy |= _work(study, free, len(settings), folder, data, jobs, left, say)
+        tried |= {key(setting) for setting in free}
+        _work(study, free, len(settings), folder, data, jobs, left, say)
     record = _gathered(study, [kept[key(setting)] for setting in settings])
-    checkpoint.write(target, records.dumps(record).encode(), exclusive=True)
+    files.write(target, records.dumps(record).encode(), exclusive=True)
     for setting in settings:
         _place(folder, setting).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
@@ -110,8 +111,8 @@ def _kept(folder, study):
 
 
 def _work(study, todo, total, folder, data, jobs, budget, say):
-    """Measure these settings; returns the keys of those that another process holds."""
-    todo, busy, done_before, begun = list(todo), set(), total - len(todo), time.monotonic()
+    """Measure these settings, but for those that another process holds."""
+    todo, done_before, begun = list(todo), total - len(todo), time.monotonic()
     context = multiprocessing.get_context("spawn")
     with _interruptible(), ProcessPoolExecutor(jobs, context, _alone) as pool:
         running, measured = {}, 0
@@ -127,7 +128,6 @@ def _work(study, todo, total, folder, data, jobs, budget, say):
                     setting = running.pop(done)
                     seconds = done.result()
                     if seconds is None:
-                        busy.add(key(setting))
                         continue
                     measured += 1
                     words = ", ".join(f"{name} {value}" for name, value in setting.items())
@@ -147,7 +147,6 @@ def _work(study, todo, total, folder, data, jobs, budget, say):
             for process in pool._processes.values():
                 process.kill()
             raise
-    return busy
 
 
 @contextlib.contextmanager
@@ -190,7 +189,7 @@ def _measured(study, setting, folder, data):
                 "threads": torch.get_num_threads(), "versions": provenance.versions(), "commit": provenance.commit(),
                 "source_hash": provenance.source_hash(), "started": started, "finished": now(),
             }  # fmt: skip
-            checkpoint.write(target, records.dumps(run).encode(), exclusive=True)
+            files.write(target, records.dumps(run).encode(), exclusive=True)
             checkpoint.remove(target.with_suffix(""))
             return seconds
     except Busy:

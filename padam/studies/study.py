@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from padam.training import checkpoint
-from padam.training.engine import Trainer, diverged, flushed_denormals
-from padam.training.stopping import large_blocks_stay
+from padam.training.device import flushed_denormals, large_blocks_stay
+from padam.training.engine import Trainer, diverged
 
 
 @dataclass(frozen=True)

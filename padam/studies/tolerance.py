@@ -9,7 +9,7 @@ from padam import data as datasets
 from padam import models
 from padam.optim import Padam
 from padam.studies.study import Study, halved
-from padam.training.engine import flushed_denormals
+from padam.training.device import flushed_denormals
 from padam.training.tasks import task
 
 _STEPS, _BATCH, _LAST = 120, 64, 20

@@ -3,9 +3,9 @@
 import importlib
 
 _PLACES = {
-    "Busy": "padam.lock",
+    "Busy": "padam.files",
     "Lost": "padam.training.workers",
-    "Stopped": "padam.training.stopping",
+    "Stopped": "padam.training.signals",
     "evaluate": "padam.training.loop",
     "fit": "padam.training.loop",
     "train": "padam.training.run",

@@ -3,12 +3,11 @@
 import contextlib
 import hashlib
 import io
-import os
 import re
 import warnings
 from pathlib import Path
 
-from padam import lock
+from padam import files
 
 _NAME = re.compile(r"epoch-(\d+)-([0-9a-f]{16})\.pt")
 KEPT = 2
@@ -25,58 +24,9 @@ def save(folder, epoch, state):
     buffer = io.BytesIO()
     torch.save(state, buffer)
     raw = buffer.getbuffer()
-    write(folder / f"epoch-{epoch:05d}-{_digest(raw)}.pt", raw)
+    files.write(folder / f"epoch-{epoch:05d}-{_digest(raw)}.pt", raw)
     for _, path in found(folder)[KEPT:]:
         path.unlink()
-
-
-def write(path, raw, exclusive=False):
-    """Bytes into a file: into a temporary file beside it, synced, then renamed. All of it is there, or nothing.
-
-    With `exclusive`, a file that is there already is a FileExistsError, even if it came meanwhile.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        _take_place(part, path, exclusive)
-    except FileExistsError as error:
-        raise FileExistsError(
-            f"{path} is there already and is not overwritten; another process has written it."
-        ) from error
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"{path} cannot be written ({error.strerror}). What was there before is untouched; make room, or "
-            f"make the folder writable, and give the same command again",
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # some file systems cannot sync a folder
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _take_place(part, path, exclusive):
-    """Rename `part` to `path`, which must not be there if `exclusive`."""
-    if not exclusive:
-        os.replace(part, path)
-        return
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links, as Google Drive's: nearly as good
-        if path.exists():
-            raise FileExistsError(path) from None
-        os.replace(part, path)
 
 
 def _digest(raw):
@@ -130,7 +80,7 @@ def locked(folder):
 
     The folders that it makes go with it, as far as they are empty.
 
-    Raises `padam.lock.Busy` if another process holds it. Where the file system cannot lock, a warning says so.
+    Raises `padam.files.Busy` if another process holds it. Where the file system cannot lock, a warning says so.
     """
     folder = Path(folder)
     message = (
@@ -141,7 +91,7 @@ def locked(folder):
         made = [place for place in (folder, *folder.parents) if not place.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            holding.enter_context(lock.held(folder / "lock", message))
+            holding.enter_context(files.held(folder / "lock", message))
         except OSError as error:
             raise OSError(
                 error.errno, f"{folder} cannot be written ({error.strerror}); choose another --out"
@@ -164,4 +114,4 @@ def running(folder):
     if not path.exists():
         return False
     with open(path) as file:
-        return not lock.acquire(file)
+        return not files.acquire(file)

@@ -215,14 +215,3 @@ class Trainer:
 def diverged(row):
     """Whether an epoch's losses are numbers no longer."""
     return not all(math.isfinite(value) for key, value in row.items() if key.endswith("_loss"))
-
-
-@contextlib.contextmanager
-def flushed_denormals():
-    """Denormal numbers are zero meanwhile: stuck networks run several times slower on them. The state is restored."""
-    before = (torch.tensor([1e-310], dtype=torch.float64) * 1.0 == 0).item()
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(before)

@@ -2,7 +2,8 @@
 
 import torch
 
-from padam.training.engine import Trainer, diverged, flushed_denormals
+from padam.training.device import flushed_denormals
+from padam.training.engine import Trainer, diverged
 from padam.training.progress import bar
 from padam.training.tasks import task
 

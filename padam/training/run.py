@@ -8,13 +8,14 @@ import warnings
 import torch
 
 from padam import data as datasets
-from padam import models, optim, records
+from padam import files, models, optim, records
 from padam.records import check
 from padam.training import checkpoint, provenance, workers
 from padam.training import precision as formats
-from padam.training.engine import Trainer, diverged, flushed_denormals
+from padam.training.device import deterministic, flushed_denormals, large_blocks_stay
+from padam.training.engine import Trainer, diverged
 from padam.training.progress import bar
-from padam.training.stopping import Signals, Stopped, deterministic, large_blocks_stay
+from padam.training.signals import Signals, Stopped
 
 # What a recipe's optimizer is called in the catalog, where that differs: Amsgrad runs as torch's Adam(amsgrad=True).
 _BUILT_AS = {"amsgrad": "adam"}
@@ -53,7 +54,7 @@ def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto",
             the run lasts, a folder seed<k> holds the checkpoints. A record that is there is returned, not made again.
         data: folder of the data sets; default the environment's PADAM_DATA, else "data".
         device: "cpu", "cuda", "cuda:1"; default CUDA where there is one. Packed pictures too large for its memory are
-            streamed to it (`padam.training.streaming`; the environment's PADAM_RESIDENT sets from how many GB on).
+            streamed to it (`padam.training.prefetch`; the environment's PADAM_RESIDENT sets from how many GB on).
         precision: "auto", "fp32", "bf16" or "fp16", see `padam.training.precision.choose`.
         threads: of the CPU; default those the run was started with, else all of torch's.
         budget: seconds after which to stop, at the end of the last epoch that fits; default none.
@@ -73,7 +74,7 @@ def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto",
             that is there; torchrun trains texts, or with capture or the authors' loop.
         padam.training.workers.Lost: another process of the run has ended; the same call goes on from the last finished
             epoch.
-        padam.lock.Busy: another process trains this run.
+        padam.files.Busy: another process trains this run.
         OSError: the disk is full, or `out` cannot be written; the checkpoints before are still there.
     """
     begun, device = time.monotonic(), workers.place(device)
@@ -106,7 +107,7 @@ def _recorded(begin, recipe, path, group, device, keep, budget, begun):
 def _written(record, path, keep):
     """The record, once it is checked and on the disk, and its checkpoints are gone."""
     check.check(record)
-    checkpoint.write(path, records.dumps(record).encode(), exclusive=True)
+    files.write(path, records.dumps(record).encode(), exclusive=True)
     if not keep:
         checkpoint.remove(path.with_suffix(""))
     return record

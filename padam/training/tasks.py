@@ -6,7 +6,7 @@ import math
 import torch
 from torch.nn.functional import cross_entropy
 
-from padam.training import augment, resized, streaming
+from padam.training import augment, boxes, prefetch
 from padam.training.workers import ALONE
 
 
@@ -14,7 +14,7 @@ class ImageTask:
     """Pictures with labels: shuffled batches, augmented if the data say so; cross-entropy, error.
 
     All of the data lie on the device as bytes, on a CPU where they lay before if they are packed. Packed pictures that
-    are too large for a card stay where they are, and only batches go there, the same ones (`padam.training.streaming`;
+    are too large for a card stay where they are, and only batches go there, the same ones (`padam.training.prefetch`;
     `streamed` is for tests). What is random is drawn on the CPU from the two generators.
 
     Where several processes train (`group`), each draws the same and takes its share of every batch and of what is
@@ -27,7 +27,7 @@ class ImageTask:
     def __init__(self, data, batch_size, device="cpu", streamed=None, group=ALONE):
         self.batch_size, self.device, self.group = batch_size, torch.device(device), group
         self.shift, self.flip, self.resized = data.shift, data.flip, data.resized
-        self.streamed = streaming.too_large(data, self.device) if streamed is None else streamed
+        self.streamed = prefetch.too_large(data, self.device) if streamed is None else streamed
         self.size = data.train[0].shape[2:]
         self.mean, self.std = (255 * part.view(1, 3, 1, 1).to(device) for part in (data.mean, data.std))
         pictures = self._placed(data.train[0])
@@ -78,15 +78,15 @@ class ImageTask:
     def _read(self, pictures, pieces, there):
         """The pictures that each of `pieces` names, on the device; `there` are the pieces on the device."""
         if self.streamed:
-            return streaming.ahead(pictures, pieces, self.device)
+            return prefetch.ahead(pictures, pieces, self.device)
         return (pictures[some] for some in there)
 
     def _resized(self, read, pieces, augmentation):
-        boxes = resized.draw(len(self.labels), self.size[0], self.flip, augmentation)
-        boxes = resized.Boxes(*(part.to(self.device) for part in boxes))
+        drawn = boxes.draw(len(self.labels), self.size[0], self.flip, augmentation)
+        drawn = boxes.Boxes(*(part.to(self.device) for part in drawn))
         with contextlib.closing(read):
             for some, pictures in zip(pieces, read, strict=True):
-                shown = resized.crop(pictures, resized.Boxes(*(part[some] for part in boxes)), self.resized)
+                shown = boxes.crop(pictures, boxes.Boxes(*(part[some] for part in drawn)), self.resized)
                 yield self._normalised(shown), self.labels[some]
 
     def _look(self, augmentation):

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from padam import recipes, records, reproduce
-from padam.ends import asked, ends_told, fail, say
-from padam.options import Budget, Capture, Data, Device, Id, Out, Plan, Precision, Profile, Seeds, Threads
+from padam.cli.exits import asked, ends_told, fail, say
+from padam.cli.options import Budget, Capture, Data, Device, Id, Out, Plan, Precision, Profile, Seeds, Threads
 from padam.training import workers
 from padam.training.progress import said
 

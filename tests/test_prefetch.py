@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from padam import data, models, optim
-from padam.training import engine, provenance, streaming, tasks
+from padam.training import engine, prefetch, provenance, tasks
 
 
 def _data(count=23, side=12, shown=8):
@@ -29,8 +29,8 @@ def _threads():
 @pytest.fixture
 def reads(monkeypatch):
     """What is read, as it is read: the numbers of the pictures of each piece."""
-    seen, read = [], streaming._read
-    monkeypatch.setattr(streaming, "_read", lambda *given: seen.append(given[1].tolist()) or read(*given))
+    seen, read = [], prefetch._read
+    monkeypatch.setattr(prefetch, "_read", lambda *given: seen.append(given[1].tolist()) or read(*given))
     return seen
 
 
@@ -61,7 +61,7 @@ def test_evaluation_of_streamed_pictures_is_the_same(reads, monkeypatch):
 def test_an_epoch_of_a_trainer_is_the_same_and_leaves_no_thread(monkeypatch):
     rows, weights = [], []
     for how in (False, True):
-        monkeypatch.setattr(streaming, "too_large", lambda *given, how=how: how)
+        monkeypatch.setattr(prefetch, "too_large", lambda *given, how=how: how)
         network = models.build("convnet-bn-w4", 5, seed=0)
         trainer = engine.Trainer(
             network, _data(side=40, shown=33), optim.build("sgdm", network.parameters(), lr=0.1), batch_size=5
@@ -83,30 +83,30 @@ def test_only_a_few_batches_are_read_before_they_are_asked_for(reads):
         taken += 1
         assert taken <= len(reads) + 1
         threading.Event().wait(0.02)  # time enough to read everything
-        assert len(reads) == min(taken + streaming.AHEAD, task.steps)
+        assert len(reads) == min(taken + prefetch.AHEAD, task.steps)
     assert taken == 12
 
 
 def test_what_goes_wrong_in_the_thread_is_raised_in_training(monkeypatch):
-    read, count = streaming._read, iter(range(100))
+    read, count = prefetch._read, iter(range(100))
 
     def failing(*given):
         if next(count) == 3:
             raise OSError(5, "the disk is gone")
         return read(*given)
 
-    monkeypatch.setattr(streaming, "_read", failing)
-    monkeypatch.setattr(streaming, "too_large", lambda *given: True)
+    monkeypatch.setattr(prefetch, "_read", failing)
+    monkeypatch.setattr(prefetch, "too_large", lambda *given: True)
     network = models.build("convnet-w4", 5, seed=0)
     trainer = engine.Trainer(network, _data(), optim.build("sgdm", network.parameters(), lr=0.1), batch_size=2)
     with pytest.raises(OSError, match="the disk is gone") as caught:
         trainer.run_epoch()
     assert not _threads(), caught
-    assert next(count) <= 4 + streaming.AHEAD
+    assert next(count) <= 4 + prefetch.AHEAD
 
 
 def test_training_that_ends_early_leaves_no_thread(monkeypatch, reads):
-    monkeypatch.setattr(streaming, "too_large", lambda *given: True)
+    monkeypatch.setattr(prefetch, "too_large", lambda *given: True)
     network = models.build("convnet-w4", 5, seed=0)
     trainer = engine.Trainer(network, _data(), optim.build("sgdm", network.parameters(), lr=0.1), batch_size=2)
 
@@ -118,7 +118,7 @@ def test_training_that_ends_early_leaves_no_thread(monkeypatch, reads):
     with pytest.raises(KeyboardInterrupt) as caught:
         trainer.train_epoch()
     assert not _threads(), caught  # though the exception still holds the frames
-    assert len(reads) <= 1 + streaming.AHEAD
+    assert len(reads) <= 1 + prefetch.AHEAD
     batches = trainer.task.batches(*_generators())
     next(batches)
     assert _threads()
@@ -140,18 +140,18 @@ def test_what_is_too_large_for_a_card(monkeypatch):
     pictures, card, free = _data(), torch.device("cuda"), [4 * 23_760]
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free[0], 80e9))
     monkeypatch.delenv("PADAM_RESIDENT", raising=False)
-    assert not streaming.too_large(pictures, card)
+    assert not prefetch.too_large(pictures, card)
     free[0] -= 4
-    assert streaming.too_large(pictures, card)
-    assert not streaming.too_large(pictures._replace(valid=None), card)
-    assert not streaming.too_large(pictures, torch.device("cpu"))
-    assert not streaming.too_large(pictures._replace(resized=0), card), "only what is packed is streamed"
+    assert prefetch.too_large(pictures, card)
+    assert not prefetch.too_large(pictures._replace(valid=None), card)
+    assert not prefetch.too_large(pictures, torch.device("cpu"))
+    assert not prefetch.too_large(pictures._replace(resized=0), card), "only what is packed is streamed"
     for said, expected in (("0", True), ("0.0000237", True), ("0.0000238", False), ("8", False), ("", True)):
         monkeypatch.setenv("PADAM_RESIDENT", said)
-        assert streaming.too_large(pictures, card) == expected, said
+        assert prefetch.too_large(pictures, card) == expected, said
     monkeypatch.setenv("PADAM_RESIDENT", "much")
     with pytest.raises(ValueError, match="PADAM_RESIDENT is 'much'; it takes a number of GB, such as 8, or 0"):
-        streaming.too_large(pictures, card)
+        prefetch.too_large(pictures, card)
 
 
 @pytest.mark.parametrize(("shown", "count"), [(0, 250), (28, 250), (32, 250), (64, 62), (224, 5), (4000, 1)])

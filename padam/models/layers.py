@@ -19,7 +19,7 @@ class Layer(NamedTuple):
     parameters: int
 
 
-def outline(model, size=32):
+def layers(model, size=32):
     """[Layer, ...] of a network for pictures, in the order of computation.
 
     Args:

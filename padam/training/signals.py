@@ -1,13 +1,9 @@
-"""What a long run does to the process it lives in: signals that wait for the epoch, memory that is not given back."""
+"""Signals that wait for the epoch, and what is raised when they have ended a run."""
 
 import contextlib
-import ctypes
-import os
 import signal
 import sys
 import threading
-
-import torch
 
 
 class Stopped(RuntimeError):
@@ -61,39 +57,3 @@ class Signals:
             yield
         finally:
             self._finishing = False
-
-
-@contextlib.contextmanager
-def deterministic(device):
-    """On CUDA, the same bits every time meanwhile; what has no deterministic form warns. On a CPU it is so anyway.
-
-    No GPU has measured what it costs yet.
-    """
-    if device.type != "cuda":
-        yield
-        return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    cudnn, before = torch.backends.cudnn, torch.are_deterministic_algorithms_enabled()
-    warned = torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        with cudnn.flags(cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=cudnn.allow_tf32):
-            yield
-    finally:
-        torch.use_deterministic_algorithms(before, warn_only=warned)
-
-
-def large_blocks_stay():
-    """Tell glibc's allocator to keep freed blocks of up to 32 MiB, a network's activations, instead of returning them.
-
-    Otherwise every step asks the system for the same pages again, which cleans them first: a fifth of a step's time on
-    two cores. It holds for the rest of the process. Elsewhere than on glibc it does nothing.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):
-        return
-    mmap_threshold, trim_threshold, top_pad = -3, -1, -2  # of malloc.h
-    mallopt(mmap_threshold, 32 << 20)
-    mallopt(trim_threshold, 1 << 30)
-    mallopt(top_pad, 64 << 20)

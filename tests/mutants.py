@@ -258,7 +258,7 @@ MUTANTS = (
     Mutant("studies: workers outlive a killed parent", "studies/conduct.py", "    parent.join()\n    os._exit(1)\n",
            "    parent.join()\n", STUDIES, False),
     Mutant("studies: other settings go on", "studies/conduct.py", 'if (run.get("study"), run.get("fixed")) != (study.name, fixed):', "if False:", STUDIES, False),
-    Mutant("studies: two at one run", "studies/conduct.py", "    except Busy:\n        return None", "    except RuntimeError:\n        return 0.0", STUDIES, False),
+    Mutant("studies: two at one run", "studies/conduct.py", "    except Busy:\n        return None", "    except KeyError:\n        return None", STUDIES, False),
     Mutant("studies: every run says its device", "studies/conduct.py", "if len(devices) > 1 else ()", "if len(devices) > 2 else ()", STUDIES, False),
     Mutant("studies: nothing follows", "studies/study.py", "            known += new\n", "            break\n", STUDIES, False),
     Mutant("dial: an edge stays one", "studies/dial.py", "steps.append(steps[-1] + 1)", "steps.append(steps[-1])", DIAL, False),

@@ -328,7 +328,7 @@ def test_a_full_disk_at_the_record_keeps_the_last_checkpoint(quick, tmp_path, mo
     with pytest.raises(OSError, match="json cannot be written"):
         quick(tmp_path)
     steps = len(quick.steps)
-    monkeypatch.setattr(checkpoint, "write", write)
+    monkeypatch.setattr(files, "write", write)
     assert records.epochs_run(quick(tmp_path)) == 4
     assert len(quick.steps) == steps  # nothing was trained again
 

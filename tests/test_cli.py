@@ -16,9 +16,10 @@ import typer
 import warm
 from typer.testing import CliRunner
 
-from padam import cli, recipes, records, reproduce, studies
+from padam import cli, data, recipes, records, reproduce, studies
 from padam.cli import options
 from padam.data import embedded
+from padam.records import check
 from padam.training import checkpoint, engine, progress
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,9 +31,9 @@ LINE = re.compile(
 )
 COMMANDS = {
     "list": (),
-    "show": ("--profile",),
-    "train": ("--profile", "--seed", "--out", "--data", "--device", "--precision", "--threads", "--budget", "--plan",
-              "--capture", "--keep"),
+    "show": ("--profile", "--set"),
+    "train": ("--profile", "--set", "--seed", "--out", "--data", "--device", "--precision", "--threads", "--budget",
+              "--plan", "--capture", "--keep"),
     "reproduce": ("--profile", "--seeds", "--jobs", "--out", "--data", "--device", "--precision", "--threads",
                   "--budget", "--plan", "--capture"),
     "status": ("--profile", "--seeds", "--out"),
@@ -297,6 +298,38 @@ def test_a_run_that_is_recorded_is_not_run_again(trained, monkeypatch):
     again = _call("train", ID, "--out", out, *CPU)
     assert (again.exit_code, again.stdout) == (0, first.stdout)
     assert _where(out).read_bytes() == before
+
+
+def test_other_settings_are_a_run_of_their_own(tmp_path):
+    changed = ("--set", "lr=0.02", "--set", "p=1/4", "--set", "epochs=1")
+    shown = _call("show", ID, *changed)
+    assert re.search(r"hyper.p +0.25 +command line", shown.stdout)
+    done = _call("train", ID, *changed, "--out", tmp_path, *CPU)
+    assert done.exit_code == 0, done.stderr
+    path = tmp_path / "quick" / f"{ID}-epochs=1,lr=0.02,p=0.25" / "seed0.json"
+    record = records.read(path)
+    assert (record["recipe"]["hyper"]["p"], record["history"]["lr"]) == (0.25, [0.02])
+    assert check.faults(record) == []
+    altered = record | {"recipe": record["recipe"] | {"changes": {"lr": 0.03}}}
+    assert any("recipe.hyper" in fault for fault in check.faults(altered))
+    again = ("--set", "epochs=1", "--set", "p=0.25", "--set", "lr=2e-2")  # the order and the spelling do not matter
+    assert "is recorded, " in _call("train", ID, *again, "--out", tmp_path, "--plan").stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (("lr",), "'lr' is no change; write NAME=VALUE"),
+        (("rate=1",), "has no setting 'rate'; it has lr, betas"),
+        (("lr=1", "lr=2"), "--set names a setting twice"),
+        (("p=2",), "p"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_an_error_before_anything_is_read(changes, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "load", None)
+    words = [word for change in changes for word in ("--set", change)]
+    assert message in _error(_call("train", ID, *words, "--out", tmp_path, *CPU))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_record_of_another_recipe_is_not_overwritten(trained, tmp_path):

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import math
+import re
 
 import pytest
 import torch
@@ -291,7 +293,7 @@ def test_what_a_record_keeps_of_a_recipe_survives_json(every):
     for recipe in every.values():
         values = recipe.values()
         assert json.loads(json.dumps(values)) == values
-        assert {field.name for field in dataclasses.fields(recipe)} == {*values, "sources", "loop", "text"}
+        assert {field.name for field in dataclasses.fields(recipe)} == {*values, "sources", "loop", "text", "changes"}
         assert ("text" in values) == (recipe.text is not None) == (recipe.dataset in ("ptb", "pydoc"))
         assert values.get("loop", "plain") == recipe.loop
 
@@ -343,3 +345,79 @@ def test_a_table_or_figure_wants_each_of_its_cells_once_a_seed(what, rows, profi
 def test_an_unknown_table_is_an_error_that_lists_them():
     with pytest.raises(ValueError, match="no table or figure is called 'table4'; there are table1, table2, "):
         recipes.wanted("table4", "full", 1)
+
+
+def test_changes_become_the_variant_and_say_where_they_are_from():
+    changes = {"weight_decay": 1e-3, "lr": 0.03, "epochs": 10}
+    recipe = recipes.get("cifar10/vgg16/padam", "small", changes)
+    plain = recipes.get("cifar10/vgg16/padam", "small")
+    assert recipe.id == "cifar10/vgg16/padam-epochs=10,lr=0.03,weight_decay=0.001"
+    assert recipe.variant == "epochs=10,lr=0.03,weight_decay=0.001"
+    assert recipe.hyper == plain.hyper | {"lr": 0.03, "weight_decay": 1e-3}
+    assert (recipe.epochs, recipe.milestones) == (10, (5, 8))
+    named = {"epochs", "hyper.lr", "hyper.weight_decay"}
+    assert {key for key, source in recipe.sources.items() if source == "command line"} == named
+    assert {key: source for key, source in recipe.sources.items() if key not in named} == {
+        key: source for key, source in plain.sources.items() if key not in named
+    }
+    kept = json.loads(json.dumps(recipe.values()))
+    assert kept["changes"] == {"epochs": 10, "lr": 0.03, "weight_decay": 0.001}
+    assert recipes.of_record(kept) == recipe
+    pair = recipes.get("cifar10/vgg16/adam", "small", {"betas": (0.9, 0.95)})
+    assert recipes.of_record(json.loads(json.dumps(pair.values()))) == pair
+    assert recipes.of_record(plain.values()) == plain
+    short = [recipes.get("imagenet/vgg16/sgdm", "full", {"epochs": epochs}).milestones for epochs in (1, 2, 10)]
+    assert short == [(1,), (1, 2), (3, 6, 8)]  # of 30, 60 and 80 in 100
+
+
+def test_adamws_normalised_decay_follows_changes():
+    plain, changed = (
+        recipes.get("cifar10/vgg16/adamw", "small", changes) for changes in (None, {"lr": 0.004, "batch_size": 32})
+    )
+    assert changed.hyper["weight_decay"] == pytest.approx(plain.hyper["weight_decay"] / 4 / 2)
+    assert recipes.get("cifar10/vgg16/adamw", "small", {"weight_decay": 0.1}).hyper["weight_decay"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("id", "changes", "message"),
+    [
+        ("cifar10/vgg16/padam", {"rate": 0.1}, "has no setting 'rate'; it has lr, betas, eps, p"),
+        ("cifar10/vgg16/padam", {"weight_deca": 0.1}, "Did you mean weight_decay?"),
+        ("cifar10/vgg16/padam-p0.25", {"lr": 0.1}, "change cifar10/vgg16/padam instead, p0.25 among the changes"),
+        ("cifar10/vgg16/padam", {"lr": -0.1}, "lr must be a number above 0, not -0.1"),
+        ("cifar10/vgg16/padam", {"eps": math.inf}, "eps must be a number, not inf"),
+        ("cifar10/vgg16/padam", {"epochs": 0}, "epochs must be a whole number from 1 on, not 0"),
+        ("cifar10/vgg16/padam", {"batch_size": 12.5}, "batch_size must be a whole number"),
+    ],
+)
+def test_what_cannot_be_changed_says_why(id, changes, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        recipes.get(id, "small", changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "change"),
+    [
+        ("lr=0.03", ("lr", 0.03)), (" lr = 3e-2 ", ("lr", 0.03)), ("p=1/16", ("p", 1 / 16)),
+        ("epochs=3", ("epochs", 3)), ("betas=0.9,0.99", ("betas", (0.9, 0.99))),
+        ("correction=exact", ("correction", "exact")), ("nothing=1", ("nothing", "1")),
+    ],
+)  # fmt: skip
+def test_a_change_is_read_as_the_kind_of_value_it_is(text, change):
+    assert recipes.change("cifar10/vgg16/padam", text) == change
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lr", "'lr' is no change; write NAME=VALUE"), ("=1", "is no change"), ("lr=", "is no change"),
+        ("lr=fast", "lr must be a number, not 'fast'"), ("lr=nan", "lr must be a number"),
+        ("p=1/0", "p must be a number, not '1/0'"), ("betas=a,b", "betas must be numbers with commas between them"),
+        ("epochs=1.5", "epochs must be a whole number, not '1.5'"),
+    ],
+)  # fmt: skip
+def test_a_change_that_cannot_be_read_says_how_it_is_written(text, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        recipes.change("cifar10/vgg16/padam", text)
+    with pytest.raises(ValueError, match="amsgrad must be true or false, not 'maybe'"):
+        recipes.change("cifar10/vgg16/amsgrad", "amsgrad=maybe")

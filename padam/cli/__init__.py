@@ -12,7 +12,7 @@ from rich.table import Table
 
 from padam import recipes, records, reproduce
 from padam.cli.exits import asked, ends_told, fail, say
-from padam.cli.options import Budget, Capture, Data, Device, Id, Out, Plan, Precision, Profile, Seeds, Threads
+from padam.cli.options import Budget, Capture, Data, Device, Id, Out, Plan, Precision, Profile, Seeds, Set, Threads
 from padam.training import workers
 from padam.training.progress import said
 
@@ -54,12 +54,12 @@ def list_(match: Annotated[str, typer.Argument(help="Show those whose id contain
 
 
 @app.command()
-def show(id: Id, profile: Profile = None):
+def show(id: Id, profile: Profile = None, set_: Set = ()):
     """A recipe: every value, and where it comes from.
 
     Example: python -m padam show cifar10/vgg16/padam --profile full
     """
-    recipe = _recipe(id, profile)
+    recipe = _recipe(id, profile, set_)
     table = Table("setting", "value", "source", title=f"{recipe.id}, {recipe.profile}", title_justify="left", box=None)
     values = recipe.values()
     settings = {f"hyper.{key}": value for key, value in values["hyper"].items()}
@@ -78,7 +78,8 @@ def show(id: Id, profile: Profile = None):
 
 @app.command()
 def train(
-    id: Id, profile: Profile = None, seed: Annotated[int, typer.Option(min=0, help="Of weights, order and crops.")] = 0,
+    id: Id, profile: Profile = None, set_: Set = (),
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and crops.")] = 0,
     out: Out = None, data: Data = None, device: Device = None, precision: Precision = "auto", threads: Threads = None,
     budget: Budget = None, plan: Plan = False, capture: Capture = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the last checkpoint, which holds the weights.")] = False,
@@ -92,12 +93,13 @@ def train(
     Examples:
       python -m padam train cifar10/vgg16/padam
       python -m padam train cifar10/vgg16/padam --profile small --budget 25m
+      python -m padam train cifar10/vgg16/padam --set lr=0.03 --set p=1/16
       torchrun --nproc-per-node 4 -m padam train imagenet/resnet18/padam --profile full
 
     Under torchrun a process for each card takes its share of every batch, of pictures only. torchrun ends with 1 where
     it says another status above; after Ctrl-C it gives the epoch 30 s to finish, or --shutdown-timeout's seconds.
     """
-    recipe, limit = _recipe(id, profile), _left_of(budget)
+    recipe, limit = _recipe(id, profile, set_), _left_of(budget)
     cell = asked(reproduce.look, recipe, seed, out)
     if plan:
         say(reproduce.told(cell), err=False)
@@ -292,8 +294,11 @@ def study(
     typer.echo(f"{name}: recorded in {studies.path(name, out)}")
 
 
-def _recipe(id, profile):
-    return asked(recipes.get, id, profile)
+def _recipe(id, profile, changes=()):
+    named = dict(asked(recipes.change, id, text) for text in changes)
+    if len(named) < len(changes):
+        fail("--set names a setting twice.")
+    return asked(recipes.get, id, profile, named)
 
 
 def main(begun=None):

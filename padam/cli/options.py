@@ -46,6 +46,9 @@ def device(text):
 Id = Annotated[str, typer.Argument(metavar="ID", help="dataset/model/optimizer[-variant], as `list` shows them.")]
 Profile = Annotated[str | None, typer.Option(callback=profile, metavar="quick|small|full",
     help="How large; default $PADAM_PROFILE, else quick.")]  # fmt: skip
+Set = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE",
+    help="Another value of a setting, as in lr=0.03 or p=1/16: the optimizer's, batch_size, epochs. Repeatable.",
+)]  # fmt: skip
 Seeds = Annotated[int, typer.Option(min=1, help="How many seeds of each, from 0.")]
 Out = Annotated[Path | None, typer.Option(
     help="Folder of the records; default padam/records/runs in a checkout, else ./padam-runs.")]  # fmt: skip

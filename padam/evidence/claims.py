@@ -6,6 +6,7 @@ quotation leaves out and adds. The paper's "train loss" and "convergence" are re
 have a penalty in their losses. To judge: `claim(runs)`, or `verdicts.summary`.
 """
 
+from padam import recipes
 from padam.evidence.metrics import (
     between,
     converging,
@@ -36,7 +37,7 @@ def _all(metric, these, those, limit=0.0):
     return tuple(Less(metric, one, other, limit) for one in these for other in those if one != other)
 
 
-_DIAL = ("padam-p0.0625", "padam", "padam-p0.2", "padam-p0.25", "padam-p0.4")  # p = 1/16, 1/8, 1/5, 1/4, 2/5
+_DIAL = recipes.DIAL[::-1]  # p = 1/16, 1/8, 1/5, 1/4, 2/5
 _PAIRS = tuple((low, high) for at, low in enumerate(_DIAL) for high in _DIAL[at + 1 :])
 
 CLAIMS = (

@@ -34,6 +34,7 @@ _UNUSABLE = (
 # happens before the first decay says nothing of the optimizers. (Their last stage is half as wide, too.)
 _FALSE_START = (("reproduction-2019", "wrn16-4"),)
 # Where a source does not say it by run: adabound and adabelief decay x0.1 in epoch 151 of CIFAR, and no more.
+_DIAL = {recipes.get(f"cifar10/resnet18/{name}", "full").hyper["p"]: name for name in recipes.DIAL}
 _DECAYS = {"cifar10": (150,), "ptb": (100, 145)}
 
 
@@ -158,8 +159,7 @@ def _published(name, run):
         mean, sd = (round(100 * run[f"best_test_error_{part}"], 4) for part in ("mean", "sd"))
         return Run(name, cell, optimizer, best=mean, sd=sd, runs=run["runs"])
     if group == "p-sweep":
-        cell, p = f"{cell}, 90 epochs", run["hyper"]["p"]
-        optimizer = "padam" if p == 1 / 8 else f"padam-p{p:g}"
+        cell, optimizer = f"{cell}, 90 epochs", _DIAL[run["hyper"]["p"]]
     decays = tuple(start - 1 for start, _ in run["schedule"][1:]) if "schedule" in run else _DECAYS[run["dataset"]]
     if run["dataset"] == "ptb":
         run = run | {"test_loss": [math.log(perplexity) for perplexity in run["test_perplexity"]]}

@@ -36,7 +36,7 @@ def check(record, name="the record"):
 def _recipe(record):
     found, kept = [], record["recipe"]
     try:
-        now = recipes.get(kept["id"], kept["profile"])
+        now = recipes.of_record(kept)
     except (KeyError, ValueError) as error:
         return [f"the recipe is unknown: {error}"]
     for key in now.values() | kept:

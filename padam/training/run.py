@@ -38,8 +38,11 @@ def build(recipe, data, device, **more):
         classes = 1 + max(int(labels.max()) for _, labels in (data.train, data.test))
         model = models.build(recipe.model, classes, data.resized or data.train[0].shape[-1])
     model.to(device, memory_format=torch.channels_last)
-    name = _BUILT_AS.get(recipe.optimizer, recipe.optimizer)
-    return model, optim.build(name, model.parameters(), **recipe.hyper, **more)
+    return model, _optimizer(recipe, model.parameters(), **more)
+
+
+def _optimizer(recipe, parameters, **more):
+    return optim.build(_BUILT_AS.get(recipe.optimizer, recipe.optimizer), parameters, **recipe.hyper, **more)
 
 
 def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto", threads=None, budget=None,
@@ -78,6 +81,7 @@ def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto",
         OSError: the disk is full, or `out` cannot be written; the checkpoints before are still there.
     """
     begun, device = time.monotonic(), workers.place(device)
+    _optimizer(recipe, [torch.zeros(1, requires_grad=True)])  # settings out of range are an error before data are read
     path = records.find(recipe, seed, out) or records.path(recipe, seed, out)
     with workers.joined(device) as group:
 

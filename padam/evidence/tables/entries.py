@@ -1,6 +1,8 @@
 """What all tables share: names, numbers, and what stands in a cell."""
 
-from padam import evidence
+from fractions import Fraction
+
+from padam import evidence, recipes
 from padam.catalog import CATALOG
 from padam.evidence import statistics
 
@@ -12,7 +14,10 @@ NAMES = {
     "lstm3": "3 layers",
 }  # fmt: skip
 DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet": "ImageNet", "ptb": "Penn Treebank"}
-P = {"padam-p0.4": "2/5", "padam-p0.25": "1/4", "padam-p0.2": "1/5", "padam": "1/8", "padam-p0.0625": "1/16"}
+P = {  # the exponents of Figure 1, by the names of their recipes, as the paper writes them
+    name: str(Fraction(recipes.get(f"cifar10/resnet18/{name}", "full").hyper["p"]).limit_denominator(100))
+    for name in recipes.DIAL
+}
 _DECIMALS = {"small": 1, "chosen": 1}  # others: 2
 
 

@@ -84,13 +84,18 @@ def table3(network, found):
         printed = f"{paper[0].last:.2f}" if paper else EMPTY
         early = f", {len(others[0].history['epoch'])} epochs" if others and _short(others[0]) else ""
         title = "SGD" if name == "sgd" else CATALOG[name].title
-        at_best = f"{_times(rates[name])}{cell(best)}" if best else EMPTY
+        at_best = f"{_times(network, name, rates[name])}{cell(best)}" if best else EMPTY
         body.append((title, printed, cell(others, counted=False) + early, cell(full), cell(ours), at_best))
     return header, *body
 
 
-def _times(variant):
-    return f"rate × {variant.removeprefix('lr')}: " if variant else "the paper's: "
+def _times(network, name, variant):
+    if not variant:
+        return "the paper's: "
+    chosen_rate, rate = (
+        recipes.get(id, "small").hyper["lr"] for id in (f"{network}/{name}-{variant}", f"{network}/{name}")
+    )
+    return f"rate × {chosen_rate / rate:g}: "
 
 
 def _short(run):

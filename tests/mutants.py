@@ -40,6 +40,7 @@ TRAINING = ("tests/test_training.py",)
 RESUME = ("tests/test_resume.py",)
 STUDIES = ("tests/test_studies.py",)
 DIAL = ("tests/test_dial.py",)
+RUNNING = ("tests/test_running.py",)
 AUTHORS = ("tests/test_authors_loop.py",)
 TEXT = ("tests/test_text.py",)
 CLAIMS = ("tests/test_claims.py",)
@@ -273,6 +274,18 @@ MUTANTS = (
     Mutant("a record's changes are forgotten", "recipes/__init__.py", 'kept.get("changes", {})', "{}", ("tests/test_recipes.py",), False),
     Mutant("settings are checked when data are read", "training/run.py", "    _optimizer(recipe, [torch.zeros(1, requires_grad=True)])", "    ()",
            ("tests/test_cli.py",), False),
+    Mutant("runner: a failure stops the others", "running/local.py", "if outcome.status in _ENDS:", "if outcome.failed:", RUNNING, False),
+    Mutant("runner: a stop is no stop", "running/local.py", "if outcome.status in _ENDS:", "if False:", RUNNING, False),
+    Mutant("runner: the same failure for ever", "running/local.py", "if len(last) == ALIKE and", "if False and", RUNNING, False),
+    Mutant("runner: a success is forgotten between failures", "running/local.py", "if outcome.failed else []", "if outcome.failed else self.alike", RUNNING, False),
+    Mutant("runner: it does not look again", "running/local.py", "if (standing := job.standing()) is not None:", "if (standing := None) is not None:", RUNNING, False),
+    Mutant("runner: an error of its own ends a slot", "running/local.py", "except Exception as error:  # ours", "except KeyError as error:  # ours", RUNNING, False),
+    Mutant("runner: a closed stdout ends a slot", "running/local.py", "with contextlib.suppress(Exception):", "with contextlib.suppress(KeyError):", RUNNING, False),
+    Mutant("runner: one card for all", "running/local.py", "names[slot % len(names)]", "names[0]", RUNNING, False),
+    Mutant("runner: ctrl-c begins the next", "running/local.py", 'self.interrupted, self.ending = True, "interrupted"', 'self.interrupted = True', RUNNING, False),
+    Mutant("runner: every seed is wanted", "running/cells.py", "for kind, some in wanted.items())]", "for kind, some in wanted.items() if kind != 'seeds')]", ("tests/test_cli.py",), False),
+    Mutant("runner: changes are not handed on", "running/cells.py", "in cell.recipe.changes.items() for word", "in () for word", RUNNING, False),
+    Mutant("nobody to speak to is an error", "cli/exits.py", "        except OSError:\n            nowhere", "        except KeyError:\n            nowhere", RUNNING, False),
     Mutant("studies: infinity is kept", "studies/conduct.py", "    return records.plain(value)", "    return value", STUDIES, False),
     Mutant("studies: a long run starts over", "studies/study.py", '        rows = saved["rows"]\n', "", STUDIES, False),
     Mutant("studies: movement is a length", "studies/study.py", "(weights(model) - before).norm().item() / before.norm().item()",

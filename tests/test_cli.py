@@ -5,8 +5,6 @@ import os
 import queue
 import re
 import signal
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +14,7 @@ import typer
 import warm
 from typer.testing import CliRunner
 
-from padam import cli, data, recipes, records, reproduce, studies
+from padam import cli, data, recipes, records, studies
 from padam.cli import options
 from padam.data import embedded
 from padam.records import check
@@ -34,7 +32,8 @@ COMMANDS = {
     "show": ("--profile", "--set"),
     "train": ("--profile", "--set", "--seed", "--out", "--data", "--device", "--precision", "--threads", "--budget",
               "--plan", "--capture", "--keep"),
-    "reproduce": ("--profile", "--seeds", "--jobs", "--out", "--data", "--device", "--precision", "--threads",
+    "reproduce": ("--profile", "--seeds", "--only", "--jobs", "--keep", "--commands", "--out",
+                  "--data", "--device", "--precision", "--threads",
                   "--budget", "--plan", "--capture"),
     "status": ("--profile", "--seeds", "--out"),
     "study": ("--out", "--jobs", "--data", "--budget", "--plan"),
@@ -515,64 +514,6 @@ def test_a_plan_says_what_is_there_and_how_long_the_rest_takes(trained, tmp_path
                     *["is to be trained"] * 8]  # fmt: skip
 
 
-class _Fake(reproduce.Queue):
-    """Its runs last until `wait` returns and end as `statuses` says, else well."""
-
-    def __init__(self, *given, statuses=(), wait=lambda: None, **more):
-        super().__init__(*given, **more)
-        self.statuses, self.wait, self.begun = dict(statuses), wait, []
-
-    def _train(self, cell):
-        self.begun.append(cell)
-        self.wait()
-        return self.statuses.get(cell, reproduce.FINISHED)
-
-
-def test_a_queue_works_in_order_and_several_at_a_time():
-    both = threading.Barrier(2, timeout=20)  # nobody goes on before two are there
-    fake = _Fake("abcdef", [], jobs=2, wait=both.wait)
-    assert sorted(fake.run()) == [(cell, 0) for cell in "abcdef"]
-    assert [sorted(pair) for pair in zip(fake.begun[::2], fake.begun[1::2], strict=True)] == [
-        ["a", "b"], ["c", "d"], ["e", "f"],
-    ]  # fmt: skip
-    one = _Fake("abc", [])
-    assert one.run() == [(cell, 0) for cell in one.begun] == [("a", 0), ("b", 0), ("c", 0)]
-
-
-@pytest.mark.parametrize(
-    ("status", "ended"), [(0, "abcd"), (4, "abcd"), (1, "ab"), (3, "ab"), (130, "ab"), (-signal.SIGKILL, "ab")]
-)
-def test_a_queue_ends_with_what_would_end_the_next_run_too(status, ended):
-    fake = _Fake("abcd", [], statuses={"b": status})
-    assert fake.run() == [(cell, status if cell == "b" else 0) for cell in ended]
-
-
-def test_a_queue_begins_nothing_that_has_no_time_left():
-    assert _Fake("ab", [], budget=reproduce.START - 1).run() == []
-    assert len(_Fake("ab", [], budget=1000).run()) == 2
-
-
-def test_a_queue_hands_on_its_options_and_what_is_left_of_the_budget(monkeypatch):
-    asked, said = [], []
-    script = "import sys; print('one\\n\\ntwo', file=sys.stderr); sys.exit(4)"
-
-    def popen(command, **options):
-        asked.append(command)
-        return real([sys.executable, "-c", script], **options)
-
-    real = subprocess.Popen
-    monkeypatch.setattr(reproduce.subprocess, "Popen", popen)
-    cell = reproduce.Cell(recipes.get(ID, "small"), 7, Path("nowhere"), "missing")
-    ended = reproduce.Queue([cell], ["--threads", "1"], budget=100, say=said.append).run()
-    assert ended == [(cell, 4)]
-    assert said == ["one", "two"]
-    *command, budget = asked[0]
-    assert command == [
-        sys.executable, "-m", "padam", "train", ID, "--profile", "small", "--seed", "7", "--threads", "1", "--budget",
-    ]  # fmt: skip
-    assert 90 <= options.seconds(budget) <= 100
-
-
 def test_a_table_can_be_stopped_and_filled_later(trained, tmp_path, start, lines):
     process = start(*_table3(tmp_path, "--jobs", "2", "--threads", "1", "--budget", "1h"))
     for name in ("padam", "sgdm"):
@@ -605,16 +546,41 @@ def test_a_table_can_be_stopped_and_filled_later(trained, tmp_path, start, lines
     assert again.stdout.splitlines()[-1] == "table3: 0 more recorded, nothing left to do."
 
 
-def test_an_error_in_one_run_ends_the_table(tmp_path):
+def test_three_runs_that_fail_alike_end_the_table(tmp_path):
     out, data = tmp_path / "out", tmp_path / "empty"
     result = _call("reproduce", "table1", "--profile", "small", "--data", data, "--out", out, "--device", "cpu")
     assert result.exit_code == 1
-    error, which = result.stderr.splitlines()
-    assert error.startswith(f"Error: cifar10 is not in {data}/cifar-10-batches-py")
-    assert which == "cifar10/vgg16/padam, seed 0: failed, with exit status 1."
-    end = "table1: 0 more recorded, 63 still to do; the same command goes on, once the error is mended."
+    *errors, first, second, third = result.stderr.splitlines()
+    assert len(errors) == 3
+    assert all(error.startswith(f"Error: cifar10 is not in {data}/cifar-10-batches-py") for error in errors)
+    assert first.startswith("cifar10/vgg16/padam, seed 0: failed, with exit status 1: cifar10 is not in ")
+    end = (
+        "table1: 0 more recorded, 63 still to do; the same command goes on, once the error is mended (3 runs in a row "
+        "failed alike, so the others were not begun)."
+    )
     assert result.stdout.splitlines()[-1] == end
-    assert len(list(out.rglob("seed*"))) <= 1
+    assert len(list(out.rglob("seed*"))) == 0
+
+
+def test_only_some_runs_of_a_table_are_made(tmp_path):
+    words = ("reproduce", "table1", "--profile", "small", "--out", tmp_path, "--plan")
+    heading, *rows = _call(*words, "--only", "vgg16", "--only", "padam", "--only", "sgdm").stdout.splitlines()
+    assert heading.startswith("table1: 0 of 6 records are there, 6 to do")
+    assert {row.split(",")[0].strip() for row in rows} == {"cifar10/vgg16/padam", "cifar10/vgg16/sgdm"}
+    assert len(_call(*words, "--only", "seed1", "--only", "cifar10/resnet18").stdout.splitlines()) == 1 + 7
+    error = _error(_call(*words, "--only", "vgg19"))
+    assert error.startswith("nothing here is called 'vgg19'. There are the networks cifar10, cifar10/resnet18")
+
+
+def test_the_commands_are_those_that_make_the_missing_runs(trained, tmp_path):
+    _fill(trained, tmp_path, {"ptb/lstm2/padam": "finished"})
+    result = _call(*_table3(tmp_path, "--commands", "--threads", "1"))
+    lines = result.stdout.splitlines()
+    assert len(lines) == 13
+    assert result.stderr == ""
+    assert lines[0] == (
+        f"python -m padam train ptb/lstm2/sgdm --profile quick --seed 0 --out {tmp_path} --device cpu --threads 1"
+    )
 
 
 # What a log gets.

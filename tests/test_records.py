@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from padam import data, recipes, records, reproduce, training
+from padam import data, recipes, records, running, training
 from padam.evidence import published
 from padam.records import check
 from padam.training import run
@@ -169,12 +169,12 @@ def test_records_of_the_first_version_are_found_and_read(record, tmp_path, monke
     old.write_text(json.dumps(_first_version(record)))
     assert records.find(recipe, 0, tmp_path) == old
     assert records.read(old) == record
-    assert reproduce.look(recipe, 0, tmp_path).state == "filled"
+    assert running.look(recipe, 0, tmp_path).state == "filled"
     monkeypatch.setattr(run.datasets, "load", lambda *given: pytest.fail("it was run again"))
     assert training.train(recipe, 0, tmp_path) == record
     other = recipes.get("cifar100/resnet18/sgdm", "quick")  # whose miniature it was, too
     assert records.find(other, 0, tmp_path) is None
-    assert reproduce.look(other, 0, tmp_path).state == "missing"
+    assert running.look(other, 0, tmp_path).state == "missing"
 
 
 def test_recipes_that_train_the_same_have_records_of_their_own():

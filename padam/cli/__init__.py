@@ -1,5 +1,7 @@
 """The command line, `python -m padam`: what can be trained, training it, filling the paper's tables, what is there."""
 
+import functools
+import shlex
 import sys
 import time
 import warnings
@@ -10,9 +12,24 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from padam import recipes, records, reproduce
+from padam import recipes, records, running
 from padam.cli.exits import asked, ends_told, fail, say
-from padam.cli.options import Budget, Capture, Data, Device, Id, Out, Plan, Precision, Profile, Seeds, Set, Threads
+from padam.cli.options import (
+    Budget,
+    Capture,
+    Data,
+    Device,
+    Id,
+    Keep,
+    Only,
+    Out,
+    Plan,
+    Precision,
+    Profile,
+    Seeds,
+    Set,
+    Threads,
+)
 from padam.training import workers
 from padam.training.progress import said
 
@@ -82,7 +99,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order and crops.")] = 0,
     out: Out = None, data: Data = None, device: Device = None, precision: Precision = "auto", threads: Threads = None,
     budget: Budget = None, plan: Plan = False, capture: Capture = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the last checkpoint, which holds the weights.")] = False,
+    keep: Keep = False,
 ):  # fmt: skip
     """Train one recipe to its record. Ctrl-C finishes the epoch first; the same command goes on.
 
@@ -100,9 +117,9 @@ def train(
     it says another status above; after Ctrl-C it gives the epoch 30 s to finish, or --shutdown-timeout's seconds.
     """
     recipe, limit = _recipe(id, profile, set_), _left_of(budget)
-    cell = asked(reproduce.look, recipe, seed, out)
+    cell = asked(running.look, recipe, seed, out)
     if plan:
-        say(reproduce.told(cell), err=False)
+        say(running.in_words(cell), err=False)
         return
     from padam import training
 
@@ -118,49 +135,89 @@ def train(
 @app.command("reproduce")
 def reproduce_(
     what: Annotated[str, typer.Argument(metavar="|".join(recipes.TABLES), help="A table or figure of the paper.")],
-    profile: Profile = None, seeds: Seeds = 3,
+    profile: Profile = None, seeds: Seeds = 3, only: Only = (),
     jobs: Annotated[int, typer.Option(min=1, help="Processes at a time; on a CPU each has one thread then.")] = 1,
     out: Out = None, data: Data = None, device: Device = None, precision: Precision = "auto", threads: Threads = None,
-    budget: Budget = None, plan: Plan = False, capture: Capture = False,
+    budget: Budget = None, plan: Plan = False, capture: Capture = False, keep: Keep = False,
+    commands: Annotated[bool, typer.Option("--commands", help="Only print a shell line for each missing run.")] = False,
 ):  # fmt: skip
     """Fill the missing records of a table, most wanted first. Stop it at will; the same command goes on.
 
-    Ends with 0 when all records are there, 3 when the budget ends before, 130 after Ctrl-C, 1 if a run fails.
+    With several cards each process has one of its own. A run that fails does not stop the others; all failures are
+    told at the end. Ends with 0 when all records are there, 3 when the budget ends before, 130 after Ctrl-C, 1 if a run
+    fails.
 
-    Example: python -m padam reproduce table1 --profile small --jobs 2 --budget 25m
+    \b
+    Examples:
+      python -m padam reproduce table1 --profile small --jobs 2 --budget 25m
+      python -m padam reproduce table1 --only vgg16 --only padam --only sgdm
+      python -m padam reproduce table1 --profile full --commands > lines.sh
     """
-    found, limit = asked(reproduce.cells, what, profile, seeds, out), _left_of(budget)
+    limit = _left_of(budget)
+    found = asked(running.only, asked(running.cells, what, profile, seeds, out), only)
     todo = [cell for cell in found if cell.state in ("missing", "begun")]
-    there = sum(cell.state in ("filled", "diverged") for cell in found)
-    elsewhere = len(found) - there - len(todo)
-    running = f", {elsewhere} running elsewhere" if elsewhere else ""
-    typer.echo(
-        f"{what}: {there} of {len(found)} records are there{running}, {len(todo)} to do, {jobs} at a time"
-        f"{reproduce.time_left(found, jobs)}."
-    )
-    if plan:
-        for cell in found:
-            typer.echo(f"  {reproduce.told(cell)}")
-        return
-    given = {"--out": out, "--data": data, "--device": device, "--precision": precision}
+    given = {"--out": out, "--data": data, "--device": device}
+    given["--precision"] = None if precision == "auto" else precision
     given["--threads"] = threads or (1 if jobs > 1 else None)
     options = [part for name, value in given.items() if value is not None for part in (name, str(value))]
-    queue = reproduce.Queue(
-        todo, options + ["--capture"] * capture, jobs, limit, lambda line: typer.echo(line, err=True)
+    options += ["--capture"] * capture + ["--keep"] * keep
+    if commands:
+        for cell in todo:
+            say(shlex.join(("python", *running.command(cell, options))), err=False)
+        return
+    there = sum(cell.state in ("filled", "diverged") for cell in found)
+    elsewhere = len(found) - there - len(todo)
+    others = f", {elsewhere} running elsewhere" if elsewhere else ""
+    say(f"{what}: {there} of {len(found)} records are there{others}, {len(todo)} to do, {jobs} at a time"
+        f"{running.time_left(found, jobs)}.", err=False)  # fmt: skip
+    if plan:
+        for cell in found:
+            say(f"  {running.in_words(cell)}", err=False)
+        return
+    runner = running.Local(
+        [_job(cell, options, out) for cell in todo], jobs, limit, _cards(device) if jobs > 1 else 0, say
     )
-    ended = queue.run()
-    done = sum(status == reproduce.FINISHED for _, status in ended)
-    failed = [(cell, status) for cell, status in ended if status not in reproduce.IN_ORDER]
-    for cell, status in failed:
-        typer.echo(f"{cell.label}: failed, with exit status {status}.", err=True)
-    rest = f"{len(todo) - done} still to do; the same command goes on" if len(todo) > done else "nothing left to do"
-    if todo and limit is not None and not ended:
-        rest += f" (the budget has no {reproduce.START} s left, which a run takes to begin)"
-    typer.echo(f"{what}: {done} more recorded, {rest}{', once the error is mended' if failed else ''}.")
-    if failed or queue.interrupted or any(status == reproduce.INTERRUPTED for _, status in ended):
-        raise typer.Exit(1 if failed else reproduce.INTERRUPTED)
-    if len(todo) > done:
-        raise typer.Exit(reproduce.STOPPED)
+    runner.run()
+    for outcome in runner.outcomes:
+        if outcome.failed:
+            why = f": {outcome.error.removeprefix('Error: ')}" if outcome.error else ""
+            say(f"{outcome.job.label}: failed, with exit status {outcome.status}{why}")
+    _say_what_is_left(what, runner, len(todo), limit)
+    raise typer.Exit(running.exit_status(runner))
+
+
+def _job(cell, options, out):
+    standing = functools.partial(_standing, cell.recipe, cell.seed, out)
+    return running.Job(cell.label, running.command(cell, options), standing)
+
+
+def _standing(recipe, seed, out):
+    state = running.look(recipe, seed, out).state
+    return {"filled": running.FINISHED, "diverged": running.FINISHED, "running": running.BUSY}.get(state)
+
+
+def _cards(device):
+    """How many cards a run on any of them could have; 0 where it is on the CPU, or on the one that was asked for."""
+    if device not in (None, "cuda"):
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _say_what_is_left(what, runner, count, limit):
+    done = sum(outcome.begun and outcome.status == running.FINISHED for outcome in runner.outcomes)
+    elsewhere = sum(not outcome.begun or outcome.status == running.BUSY for outcome in runner.outcomes)
+    failed = any(outcome.failed for outcome in runner.outcomes)
+    left = count - done - elsewhere
+    rest = f"{left} still to do; the same command goes on" if left else "nothing left to do"
+    if left and limit is not None and not runner.outcomes:
+        rest += f" (the budget has no {running.START} s left, which a run takes to begin)"
+    rest += ", once the error is mended" if failed else ""
+    if runner.ending.endswith("alike"):
+        rest += f" ({runner.ending}, so the others were not begun)"
+    others = f", {elsewhere} made or running elsewhere" if elsewhere else ""
+    say(f"{what}: {done} more recorded{others}, {rest}.", err=False)
 
 
 @app.command()
@@ -172,14 +229,14 @@ def status(profile: Profile = None, seeds: Seeds = 3, out: Out = None):
     profile = profile or recipes.default_profile()
     for what in ("table1", "table2", "table3", "figure1"):
         rows = {}
-        for cell in asked(reproduce.cells, what, profile, seeds, out):
+        for cell in asked(running.cells, what, profile, seeds, out):
             row, _, column = cell.recipe.id.rpartition("/")
             rows.setdefault(row, {}).setdefault(column, []).append(cell)
         columns = list(next(iter(rows.values())))
         heading = f"{what}, {profile}, {seeds} seed{'s' * (seeds > 1)}"
         table = Table("", *columns, title_justify="left", box=None, title=heading)
         for row, by_column in rows.items():
-            table.add_row(row, *(reproduce.summary(by_column[column]) for column in columns))
+            table.add_row(row, *(running.summary(by_column[column]) for column in columns))
         _out.print(table, "")
     _out.print("k/n: so many seeds recorded; †: diverged; epoch a/b: begun; *: running now; -: nothing yet.")
 

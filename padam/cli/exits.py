@@ -1,10 +1,12 @@
 """How the commands of `padam.cli` end: with a message on stderr and an exit status that says which end it was."""
 
 import contextlib
+import os
+import sys
 
 import typer
 
-from padam import reproduce
+from padam import running
 from padam.training import workers
 
 
@@ -17,10 +19,10 @@ def ends_told():
         yield
     except training.Stopped as stop:
         say(str(stop), stop)
-        raise typer.Exit(reproduce.INTERRUPTED if stop.interrupted else reproduce.STOPPED) from stop
+        raise typer.Exit(running.INTERRUPTED if stop.interrupted else running.STOPPED) from stop
     except training.Busy as error:
         say(f"Error: {error}", error)
-        raise typer.Exit(reproduce.BUSY) from error
+        raise typer.Exit(running.BUSY) from error
     except (ValueError, OSError, ModuleNotFoundError, training.Lost) as error:
         fail(error)
 
@@ -40,6 +42,13 @@ def fail(error):
 
 
 def say(message, error=None, err=True):
-    """Write a line to stderr, or to stdout; of several processes (torchrun) only the one that is to."""
+    """Write a line to stderr, or to stdout; of several processes (torchrun) only the one that is to.
+
+    Where nobody reads any more, or there is no room, nothing is written from then on, and the work goes on.
+    """
     if workers.speaks(error):
-        typer.echo(message, err=err)
+        try:
+            typer.echo(message, err=err)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, (sys.stderr if err else sys.stdout).fileno())  # also for the flush at the end

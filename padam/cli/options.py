@@ -62,3 +62,7 @@ Budget = Annotated[str | None, typer.Option(callback=seconds, metavar="TIME",
     help="Stop at the end of an epoch before so much time is spent: 90s, 25m, 1h30m.")]  # fmt: skip
 Plan = Annotated[bool, typer.Option("--plan", help="Only say what would be done.")]
 Capture = Annotated[bool, typer.Option("--capture", help="Replay the step as a CUDA graph; no GPU has tried this yet.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Keep the last checkpoint, which holds the weights.")]
+Only = Annotated[list[str], typer.Option("--only", metavar="NAME",
+    help="Only these networks, optimizers or seeds, as in vgg16, padam or seed0. Repeatable; one of a kind is enough.",
+)]  # fmt: skip

@@ -1,0 +1,13 @@
+"""Many runs: which of a table's are missing, and a runner that makes them, several at a time.
+
+A run is idempotent, known by the record that it leaves, and locked while a process is at it: so it does no harm to ask
+for one twice, on one machine or on several that share a folder.
+"""
+
+from padam.running.cells import Cell, cells, command, in_words, look, only, summary, time_left
+from padam.running.local import BUSY, FINISHED, INTERRUPTED, START, STOPPED, Job, Local, Outcome, exit_status
+
+__all__ = [
+    "BUSY", "FINISHED", "INTERRUPTED", "START", "STOPPED", "Cell", "Job", "Local", "Outcome", "cells", "command",
+    "exit_status", "in_words", "look", "only", "summary", "time_left",
+]  # fmt: skip

@@ -10,8 +10,6 @@ import pytest
 from padam import recipes, running
 from padam.cli import options
 
-HELD = threading.Event
-
 
 def _job(label, code="", standing=lambda: None):
     return running.Job(label, ("-S", "-c", code), standing)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import sys
 import time
 import warnings
@@ -71,7 +72,8 @@ def write(path, raw, exclusive=False):
 
     With `exclusive`, a file that is there already is a FileExistsError, even if it came meanwhile.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Two machines may have processes of one number at work in one folder.
+    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "wb") as file:
@@ -113,3 +115,10 @@ def _take_place(part, path, exclusive):
         if path.exists():
             raise FileExistsError(path) from None
         os.replace(part, path)
+
+
+def remove(path):
+    """Remove a file, emptied first: where removed files go to a trash, as on Google Drive, it takes no room there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.truncate(path, 0)
+        path.unlink()

@@ -40,6 +40,7 @@ TRAINING = ("tests/test_training.py",)
 RESUME = ("tests/test_resume.py",)
 STUDIES = ("tests/test_studies.py",)
 DIAL = ("tests/test_dial.py",)
+PROVENANCE = ("tests/test_provenance.py",)
 RUNNING = ("tests/test_running.py",)
 AUTHORS = ("tests/test_authors_loop.py",)
 TEXT = ("tests/test_text.py",)
@@ -286,6 +287,12 @@ MUTANTS = (
     Mutant("runner: every seed is wanted", "running/cells.py", "for kind, some in wanted.items())]", "for kind, some in wanted.items() if kind != 'seeds')]", ("tests/test_cli.py",), False),
     Mutant("runner: changes are not handed on", "running/cells.py", "in cell.recipe.changes.items() for word", "in () for word", RUNNING, False),
     Mutant("nobody to speak to is an error", "cli/exits.py", "        except OSError:\n            nowhere", "        except KeyError:\n            nowhere", RUNNING, False),
+    Mutant("sources: only what stands at the top", "training/provenance.py", "for node in ast.walk(ast.parse(path.read_text())):", "for node in ast.parse(path.read_text()).body:", PROVENANCE, False),
+    Mutant("sources: the kernels in C are none", "training/provenance.py", 'if path.with_suffix(".c").exists()}', "if False}", PROVENANCE, False),
+    Mutant("parts of one number are one file", "files.py", "-{secrets.token_hex(4)}.part", ".part", ("tests/test_resume.py",), False),
+    Mutant("a removed file keeps its bytes", "files.py", "        os.truncate(path, 0)\n", "", ("tests/test_resume.py",), False),
+    Mutant("waiting threads spin", "__main__.py", 'os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")', "()", ("tests/test_cli.py",), False),
+    Mutant("one run changes the next", "studies/text_decay.py", "more = dict({name", "more = ({name", STUDIES, False),
     Mutant("studies: infinity is kept", "studies/conduct.py", "    return records.plain(value)", "    return value", STUDIES, False),
     Mutant("studies: a long run starts over", "studies/study.py", '        rows = saved["rows"]\n', "", STUDIES, False),
     Mutant("studies: movement is a length", "studies/study.py", "(weights(model) - before).norm().item() / before.norm().item()",
@@ -386,7 +393,7 @@ MUTANTS = (
     # --- models/lstm.py, text in training/tasks.py, the studies on text
     Mutant("activity from column to column", "models/lstm.py", "x.std(0).mean()", "x.std(1).mean()", TEXT, fast=False),
     Mutant("a text is not read as fit is told", "training/loop.py", "seed=seed, text=text,", "seed=seed,", TEXT, fast=False),
-    Mutant("one exponent for every Padam of the study", "studies/text_decay.py", 'if "p" in setting else {}', 'if "P" in setting else {}', STUDIES, fast=False),
+    Mutant("one exponent for every Padam of the study", "studies/text_decay.py", 'if "p" in setting:', 'if "P" in setting:', STUDIES, fast=False),
     Mutant("dropped words differ by place", "models/lstm.py", "torch.rand(len(weight), 1,", "torch.rand(*weight.shape,", TEXT, fast=False),
     Mutant("locked dropout unlocked", "models/lstm.py", "torch.rand(1, *x.shape[1:],", "torch.rand(*x.shape,", TEXT, fast=False),
     Mutant("locked dropout without its factor", "models/lstm.py", "device=x.device) >= share) / (1 - share)", "device=x.device) >= share)", TEXT, fast=False),

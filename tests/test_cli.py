@@ -583,6 +583,16 @@ def test_the_commands_are_those_that_make_the_missing_runs(trained, tmp_path):
     )
 
 
+def test_waiting_threads_sleep_unless_told_otherwise(monkeypatch):
+    show = "import os, runpy, sys; sys.argv = ['padam', 'list', 'nothing']\n" + (
+        "try: runpy.run_module('padam', run_name='__main__')\nexcept SystemExit: print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert warm.run("-c", show).stdout.strip() == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert warm.run("-c", show).stdout.strip() == "ACTIVE"
+
+
 # What a log gets.
 
 

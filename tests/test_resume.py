@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import textwrap
+from pathlib import Path
 
 import kill
 import pytest
@@ -473,3 +474,31 @@ def test_half_precision_is_for_cuda(quick, tmp_path):
         quick(tmp_path, precision="bf16")
     with pytest.raises(ValueError, match="no precision is called 'fp8'; there are auto, fp32, bf16, fp16"):
         quick(tmp_path, precision="fp8")
+
+
+def test_two_machines_may_have_processes_of_one_number(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.os, "getpid", lambda: 7)
+    parts, fsync = [], os.fsync
+
+    def meanwhile(descriptor):
+        if not parts:
+            parts.extend(path.name for path in tmp_path.glob(".*.part"))
+            files.write(tmp_path / "record.json", b"the other's")
+        fsync(descriptor)
+
+    monkeypatch.setattr(files.os, "fsync", meanwhile)
+    files.write(tmp_path / "record.json", b"ours")
+    assert (tmp_path / "record.json").read_bytes() == b"ours"
+    assert len(parts) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_what_is_removed_is_emptied_first(tmp_path, monkeypatch):
+    sizes, unlink = [], Path.unlink
+    monkeypatch.setattr(Path, "unlink", lambda path, **more: (sizes.append(path.stat().st_size), unlink(path, **more)))
+    for epoch in range(1, 5):
+        checkpoint.save(tmp_path, epoch, {"weights": torch.ones(1000)})
+    checkpoint.remove(tmp_path)
+    assert not tmp_path.exists()
+    assert [size for size in sizes if size] == []
+    assert len(sizes) >= 4

@@ -59,8 +59,9 @@ def test_three_failures_in_a_row_with_the_same_words_are_the_last():
     for words in (("one", "two", "one", "two"), ("same", "same", "", "same")):
         runner = running.Local([_exits(name, 1, said) for name, said in zip("abcd", words, strict=True)])
         assert len(_ended(runner)) == 4
-    runner = running.Local([_exits("a", 1, "x"), _exits("b", 1, "x"), _exits("c", 0), _exits("d", 1, "x")])
-    assert len(_ended(runner)) == 4
+    statuses = zip("abcde", (1, 1, 0, 1, 0), strict=True)
+    runner = running.Local([_exits(name, status, "x") for name, status in statuses])
+    assert len(_ended(runner)) == 5  # three, but not in a row
 
 
 def test_it_looks_again_before_a_run_begins():
@@ -142,6 +143,20 @@ def test_ctrl_c_is_passed_on_once_and_nothing_begins_after_it():
     assert _ended(runner) == [("a", 130)]
     assert running.exit_status(runner) == running.INTERRUPTED
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_run_that_ends_well_after_ctrl_c_is_the_last_one_all_the_same():
+    code = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGINT, lambda *_: sys.exit(0))\n"
+        "print('ready', file=sys.stderr, flush=True)\ntime.sleep(60)"
+    )
+    runner = running.Local(
+        [_job("a", code), _exits("b", 0)],
+        say=lambda line: os.kill(os.getpid(), signal.SIGTERM) if line == "ready" else None,
+    )
+    assert _ended(runner) == [("a", 0)]
+    assert running.exit_status(runner) == running.INTERRUPTED
 
 
 @pytest.mark.parametrize("changes", [None, {"lr": 0.03, "betas": (0.9, 0.95)}])

@@ -1,6 +1,7 @@
 """Studies: kept after every run, resumed, stopped; what the measurements mean; the records that are committed."""
 
 import contextlib
+import copy
 import dataclasses
 import importlib
 import json
@@ -399,8 +400,12 @@ def test_the_decay_on_text_reaches_the_optimizer_it_is_of(monkeypatch):
     small, large = (text_decay.measure(wanted[0] | {"decay": decay, "lr": 1e-2}, None, None) for decay in (0.0, 0.1))
     assert large["weights"][0] < 0.8 * small["weights"][0]  # Adam makes steps of a penalty, however small
     assert 0 < small["change"][0] < small["size"][0] < 1
+    table = copy.deepcopy(text_decay._OTHERS)
     for run in wanted[1:]:
         text_decay.measure(run, None, None)
+    text_decay.measure(wanted[3] | {"p": 0.4}, None, None)
+    built.pop()
+    assert table == text_decay._OTHERS  # one run does not change the next
     assert [name for name, _ in built] == ["adam", "adam", "sgdm", "padam", "padam"]
     assert [given["weight_decay"] for _, given in built] == [0.0, 0.1, 0.0, 0.0, 0.0]
     assert built[2][1]["momentum"] == 0.9

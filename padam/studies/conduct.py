@@ -187,7 +187,7 @@ def _measured(study, setting, folder, data):
                 "schema": 1, "study": study.name, "fixed": study.fixed, "setting": setting, "result": _plain(result),
                 "seconds": seconds, "precision": "fp32", "device": provenance.device_name(torch.device("cpu")),
                 "threads": torch.get_num_threads(), "versions": provenance.versions(), "commit": provenance.commit(),
-                "source_hash": provenance.source_hash(), "started": started, "finished": now(),
+                "source_hash": provenance.source_hash(study.measure.__module__), "started": started, "finished": now(),
             }  # fmt: skip
             files.write(target, records.dumps(run).encode(), exclusive=True)
             checkpoint.remove(target.with_suffix(""))

@@ -24,8 +24,9 @@ def measure(setting, data, folder):
     """Train for six epochs with one rate and one weight decay."""
     text = datasets.load("pydoc")
     model = models.build(_MODEL, vocabulary=len(text.vocabulary), seed=setting["seed"])
-    more = {name: more for name, _, more in _OTHERS}.get(setting["optimizer"], {})
-    more |= {"p": setting["p"]} if "p" in setting else {}
+    more = dict({name: more for name, _, more in _OTHERS}.get(setting["optimizer"], {}))
+    if "p" in setting:
+        more["p"] = setting["p"]
     optimizer = optim.build(
         setting["optimizer"], model.parameters(), lr=setting["lr"], weight_decay=setting["decay"], **more
     )

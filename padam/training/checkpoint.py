@@ -26,7 +26,7 @@ def save(folder, epoch, state):
     raw = buffer.getbuffer()
     files.write(folder / f"epoch-{epoch:05d}-{_digest(raw)}.pt", raw)
     for _, path in found(folder)[KEPT:]:
-        path.unlink()
+        files.remove(path)
 
 
 def _digest(raw):
@@ -69,7 +69,7 @@ def remove(folder):
     """Remove a run's checkpoints, the leftovers of killed writers and the folder, if nothing else lies in it."""
     folder = Path(folder)
     for path in (*folder.glob("epoch-*"), *folder.glob(".*.part"), folder / "lock"):
-        path.unlink(missing_ok=True)
+        files.remove(path)
     with contextlib.suppress(OSError):
         folder.rmdir()
 

@@ -1,5 +1,6 @@
 """Where a number comes from: the code, the libraries, the machine."""
 
+import ast
 import functools
 import hashlib
 import platform
@@ -11,18 +12,44 @@ import torch
 from padam import __version__
 
 _ROOT = Path(__file__).parents[1]
-_CODE = ("optim", "catalog.py", "schedules.py", "data", "models", "training")
 
 
 @functools.cache
-def source_hash():
-    """sha256 of the source files a result depends on: optimizers, schedule, data, networks, training."""
-    files = [path for name in _CODE for path in sorted((_ROOT / name).rglob("*.[cp]*")) or [_ROOT / name]]
-    files = [path for path in files if path.suffix in (".py", ".c")]
+def source_hash(start="padam.training.run"):
+    """sha256 of the source files that a result depends on: those of the module `start` and of all that it imports."""
     digest = hashlib.sha256()
-    for path in files:
+    for path in sources(start):
         digest.update(str(path.relative_to(_ROOT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def sources(start="padam.training.run"):
+    """The files of padam that a module runs: its own, those it imports, wherever in it, theirs, and C beside them."""
+    found, waiting = set(), [start]
+    while waiting:
+        for path in _files(waiting.pop()) - found:
+            found.add(path)
+            waiting += _imported(path)
+    found |= {path.with_suffix(".c") for path in found if path.with_suffix(".c").exists()}
+    return sorted(found)
+
+
+def _files(name):
+    """The file of a dotted name and those of the packages that it lies in, as far as the name is a module's."""
+    parts, found = name.split(".")[1:], {_ROOT / "__init__.py"}
+    for count in range(1, len(parts) + 1):
+        place = _ROOT.joinpath(*parts[:count])
+        found |= {path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()}
+    return found
+
+
+def _imported(path):
+    """The names of padam that a file imports: of modules, or of what stands in one."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "padam":
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "padam")
 
 
 def commit():

@@ -5,7 +5,8 @@ import signal
 import time
 
 _BEGUN = time.monotonic()  # loading torch takes seconds, and a budget counts them
-# Threads that wait shall sleep: on a busy machine spinning ones hold up the others, and an epoch takes ten times longer.
+# Threads that wait shall sleep: on a busy machine spinning ones hold the others up, and an epoch takes ten times as
+# long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # while it loads, Ctrl-C ends it without a traceback
 

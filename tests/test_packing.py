@@ -221,7 +221,7 @@ def _done(states):
     """How many pictures are packed; 0 while the file is not there, or not yet as long as it will be."""
     try:
         return np.load(states).astype(bool).sum()
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return 0
 
 

@@ -119,6 +119,6 @@ def _take_place(part, path, exclusive):
 
 def remove(path):
     """Remove a file, emptied first: where removed files go to a trash, as on Google Drive, it takes no room there."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):  # gone already, or not ours to write: then it is only removed
         os.truncate(path, 0)
-        path.unlink()
+    path.unlink(missing_ok=True)

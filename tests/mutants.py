@@ -290,7 +290,7 @@ MUTANTS = (
     Mutant("sources: only what stands at the top", "training/provenance.py", "for node in ast.walk(ast.parse(path.read_text())):", "for node in ast.parse(path.read_text()).body:", PROVENANCE, False),
     Mutant("sources: the kernels in C are none", "training/provenance.py", 'if path.with_suffix(".c").exists()}', "if False}", PROVENANCE, False),
     Mutant("parts of one number are one file", "files.py", "-{secrets.token_hex(4)}.part", ".part", ("tests/test_resume.py",), False),
-    Mutant("a removed file keeps its bytes", "files.py", "        os.truncate(path, 0)\n", "", ("tests/test_resume.py",), False),
+    Mutant("a removed file keeps its bytes", "files.py", "        os.truncate(path, 0)\n", "        pass\n", ("tests/test_resume.py",), False),
     Mutant("waiting threads spin", "__main__.py", 'os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")', "()", ("tests/test_cli.py",), False),
     Mutant("one run changes the next", "studies/text_decay.py", "more = dict({name", "more = ({name", STUDIES, False),
     Mutant("studies: infinity is kept", "studies/conduct.py", "    return records.plain(value)", "    return value", STUDIES, False),

@@ -495,7 +495,13 @@ def test_two_machines_may_have_processes_of_one_number(tmp_path, monkeypatch):
 
 def test_what_is_removed_is_emptied_first(tmp_path, monkeypatch):
     sizes, unlink = [], Path.unlink
-    monkeypatch.setattr(Path, "unlink", lambda path, **more: (sizes.append(path.stat().st_size), unlink(path, **more)))
+
+    def seen(path, **more):
+        if path.exists():
+            sizes.append(path.stat().st_size)
+        unlink(path, **more)
+
+    monkeypatch.setattr(Path, "unlink", seen)
     for epoch in range(1, 5):
         checkpoint.save(tmp_path, epoch, {"weights": torch.ones(1000)})
     checkpoint.remove(tmp_path)

@@ -52,3 +52,4 @@ def say(message, error=None, err=True):
         except OSError:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, (sys.stderr if err else sys.stdout).fileno())  # also for the flush at the end
+            os.close(nowhere)

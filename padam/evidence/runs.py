@@ -33,8 +33,9 @@ _UNUSABLE = (
 # Networks whose weights started so large that the first epochs went into shrinking them, say the source's notes: what
 # happens before the first decay says nothing of the optimizers. (Their last stage is half as wide, too.)
 _FALSE_START = (("reproduction-2019", "wrn16-4"),)
-# Where a source does not say it by run: adabound and adabelief decay x0.1 in epoch 151 of CIFAR, and no more.
+# The exponents of Figure 1 -> the names of their recipes.
 _DIAL = {recipes.get(f"cifar10/resnet18/{name}", "full").hyper["p"]: name for name in recipes.DIAL}
+# Where a source does not say it by run: adabound and adabelief decay x0.1 in epoch 151 of CIFAR, and no more.
 _DECAYS = {"cifar10": (150,), "ptb": (100, 145)}
 
 

@@ -69,10 +69,12 @@ def normalise(notebook, name):
 
     Raises ValueError for a cell that wrote to stderr, that shows more than one picture, or a picture without text.
     """
-    notebook.metadata = nbformat.from_dict({
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    })  # fmt: skip
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+    )
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type != "code":
@@ -233,9 +235,11 @@ def stamp():
         lines += ["  colab_url: https://colab.research.google.com", "  notebook_interface: classic"]
     config = ROOT / "_config.yml"
     text = re.sub(
-        r"(# stamp: begin\n).*?(# stamp: end)", lambda m: m[1] + "\n".join(lines) + "\n" + m[2],
-        config.read_text(), flags=re.S,
-    )  # fmt: skip
+        r"(# stamp: begin\n).*?(# stamp: end)",
+        lambda m: m[1] + "\n".join(lines) + "\n" + m[2],
+        config.read_text(),
+        flags=re.S,
+    )
     config.write_text(text)
     for path in chapters():
         notebook = nbformat.read(path, as_version=4)

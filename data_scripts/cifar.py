@@ -29,10 +29,13 @@ def _archive(name):
 def main(argv=None):
     """Fetch what the command line asks for; a fault ends with its message and exit code 1."""
     fetching.run(
-        argv, about=__doc__, epilog=EXAMPLES, licence=LICENCE,
+        argv,
+        about=__doc__,
+        epilog=EXAMPLES,
+        licence=LICENCE,
         archives={name: partial(_archive, name) for name in ("cifar10", "cifar100")},
         given="official archive or unpacked folder, or where one lies",
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

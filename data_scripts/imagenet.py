@@ -36,9 +36,11 @@ def _arguments(argv):
     parser.add_argument("--size", type=int, default=256, help="pixels of a side as stored (default: 256, for 224)")
     parser.add_argument("--jobs", type=int, help="processes that decode (default: one a core)")
     parser.add_argument(
-        "--root", type=Path, default=Path(os.environ.get("PADAM_DATA") or "data"),
+        "--root",
+        type=Path,
+        default=Path(os.environ.get("PADAM_DATA") or "data"),
         help="folder of the data sets (default: the environment's PADAM_DATA, else data)",
-    )  # fmt: skip
+    )
     found = parser.parse_args(argv)
     if found.size < 1 or (found.jobs is not None and found.jobs < 1):
         parser.error("--size and --jobs take a number of 1 or more")

@@ -28,9 +28,13 @@ def _files():
 def main(argv=None):
     """Fetch what the command line asks for; a fault ends with its message and exit code 1."""
     fetching.run(
-        argv, about=__doc__, epilog=EXAMPLES, licence=LICENCE, archives={"ptb": _files},
+        argv,
+        about=__doc__,
+        epilog=EXAMPLES,
+        licence=LICENCE,
+        archives={"ptb": _files},
         given="a folder that holds the three files, or one with a folder ptb that does",
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

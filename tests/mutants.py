@@ -142,7 +142,7 @@ MUTANTS = (
     Mutant("cpu: chunks of a size, steps of another", C, "begin += j->chunk_size", "begin += MAX_CHUNK", CPU, False),
     Mutant("cpu: as many threads as torch has", CPU_PY, "min(torch.get_num_threads(), _MAX_THREADS)", "torch.get_num_threads()", CPU, False),
     # --- optim/fused/cpu.py
-    Mutant("cpu: rows of the first tensor for all", CPU_PY, "len(scalars) > 1, num_tensors, threads", "False, num_tensors, threads", CPU, False),
+    Mutant("cpu: rows of the first tensor for all", CPU_PY, "len(scalars) > 1,\n", "False,\n", CPU, False),
     Mutant("cpu: a fork keeps the threads of its parent", CPU_PY, "_openmp = lambda: None  # noqa: E731", "_openmp = _openmp", CPU, False),
     Mutant("cpu: as eager to start threads as to use those that are there", CPU_PY, "(_MIN_NUMEL_OPENMP if openmp else _MIN_NUMEL_PTHREADS)", "_MIN_NUMEL_OPENMP", CPU, False),
     Mutant("cpu: helpers for small networks", CPU_PY, "_MAX_THREADS) if several else 1", "_MAX_THREADS)", CPU, False),
@@ -172,7 +172,7 @@ MUTANTS = (
     Mutant("fused: step counts of any kind are counted", FUSED, "if on_cpu and tensors.steps else None", "if tensors.steps else None", CPU, False),
     Mutant("fused: decay of the wrong kind", FUSED, 'if group["decay"] == "l2" else 0.0', "", CPU, False),
     # --- optim/fused/triton.py
-    Mutant("triton: one element too many", TRITON, "+ at, at < numel, own", "+ at, at <= numel, own", KERNEL, False),
+    Mutant("triton: one element too many", TRITON, "at < numel,\n                own,", "at <= numel,\n                own,", KERNEL, False),
     Mutant("triton: m and v exchanged", TRITON, "v_at, v_hat_at = tl.load(row + 3 * tensors)", "v_at, v_hat_at = tl.load(row + 2 * tensors)", KERNEL, False),
     Mutant("triton: maximum skipped", TRITON, "v_hat = tl.where(v_hat >= v, v_hat, v)", "v_hat = v", KERNEL, False),
     Mutant("triton: scale ignored", TRITON, "unscale = 1.0 / tl.load(scale)", "unscale = 1.0", KERNEL, False),
@@ -392,7 +392,7 @@ MUTANTS = (
     Mutant("best for last", "evidence/tables/entries.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, fast=False),
     # --- models/lstm.py, text in training/tasks.py, the studies on text
     Mutant("activity from column to column", "models/lstm.py", "x.std(0).mean()", "x.std(1).mean()", TEXT, fast=False),
-    Mutant("a text is not read as fit is told", "training/loop.py", "seed=seed, text=text,", "seed=seed,", TEXT, fast=False),
+    Mutant("a text is not read as fit is told", "training/loop.py", "        text=text,\n", "", TEXT, fast=False),
     Mutant("one exponent for every Padam of the study", "studies/text_decay.py", 'if "p" in setting:', 'if "P" in setting:', STUDIES, fast=False),
     Mutant("dropped words differ by place", "models/lstm.py", "torch.rand(len(weight), 1,", "torch.rand(*weight.shape,", TEXT, fast=False),
     Mutant("locked dropout unlocked", "models/lstm.py", "torch.rand(1, *x.shape[1:],", "torch.rand(*x.shape,", TEXT, fast=False),

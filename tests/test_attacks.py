@@ -41,13 +41,17 @@ needs_compiler = pytest.mark.skipif(not cpu.compiler(), reason="needs a C compil
 # Each is done to a (2, 2) weight and its state after two steps. `same`: the third step is the loop's; else the error.
 SHAPES = {
     "a state set to a smaller tensor at the same address": (
-        "m.set_(m.untyped_storage(), 0, (1,), (1,))", "beside a parameter .* is one"),
+        "m.set_(m.untyped_storage(), 0, (1,), (1,))",
+        "beside a parameter .* is one",
+    ),
     "a state's data sliced": ("m.data = m.data[:1]", "beside a parameter .* is one"),
     "a state's data seen as integers": ("m.data = m.data.view(torch.int32)", "int32"),
     "a state's data transposed": ("m.data = m.data.t()", "same"),
     "weights reshaped": ("w.data = w.data.reshape(4)", r"parameter \(4,\) .* is one \(2, 2\)"),
     "weights reshaped, all of them": (
-        "w.data = w.data.reshape(4); w.grad = w.grad.reshape(4)", r"parameter \(4,\) .* is one \(2, 2\)"),
+        "w.data = w.data.reshape(4); w.grad = w.grad.reshape(4)",
+        r"parameter \(4,\) .* is one \(2, 2\)",
+    ),
     "weights as a negative view": ("w.data = torch._neg_view(-w.data)", "same"),
     "weights transposed": ("w.data = w.data.t()", "same"),
     "a state as a negative view": ("o.state[w]['exp_avg'] = torch._neg_view(-m)", "same"),
@@ -60,14 +64,16 @@ SHAPES = {
     "a state without memory": ("m.untyped_storage().resize_(0)", "no memory"),
     "a gradient without memory": ("w.grad.untyped_storage().resize_(0)", "no memory"),
     "a step count of doubles": ("o.state[w]['step'] = o.state[w]['step'].double()", "same"),
-    "a step count seen as integers": ("o.state[w]['step'].data = o.state[w]['step'].data.view(torch.int32)",
-                                      "a step count is .* int32 on cpu, but must be"),
+    "a step count seen as integers": (
+        "o.state[w]['step'].data = o.state[w]['step'].data.view(torch.int32)",
+        "a step count is .* int32 on cpu, but must be",
+    ),
     "a step count of its own": ("o.state[w]['step'] += 3", "same"),
     "states forgotten": ("o.state.clear()", "same"),
     "a weight less": ("del o.param_groups[0]['params'][1]", "same"),
     "found_inf": ("o.found_inf = torch.tensor(1.0)", "found_inf are set.*Delete them"),
     "grad_scale": ("o.grad_scale = torch.tensor(2.0)", "found_inf are set.*Delete them"),
-}  # fmt: skip
+}
 ATTACK = """
 import copy, json, torch
 from padam import Padam
@@ -280,7 +286,7 @@ WRONG = (  # a call, the error it is, and what it says
     (lambda x: Padam([x], maximize="false"), TypeError, "maximize is 'false', but must be True or False"),
     (lambda x: Padam([x], fused="False"), TypeError, "fused is 'False', but must be True or False or None"),
     (lambda x: AdaBound([{"params": [x], "base_lr": -1.0}]), ValueError, "base_lr = -1 is outside"),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("number", range(len(WRONG)))
@@ -603,8 +609,11 @@ def test_torch_is_asked_whether_a_graph_is_captured(monkeypatch):
 def test_python_without_docstrings_can_import_it():
     run = subprocess.run(
         [sys.executable, "-OO", "-c", "import torch; from padam import *; Padam([torch.zeros(2, requires_grad=True)])"],
-        capture_output=True, text=True, cwd=ROOT, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+    )
     assert run.returncode == 0, run.stderr
 
 

@@ -55,8 +55,14 @@ def test_every_crop_and_flip_is_torchvisions(size, vision):
 def test_offsets_are_uniform_and_independent_and_half_are_mirrored():
     rows, columns, mirrored = augment.draw(20_000, 4, True, _generator(0))
     assert (rows.dtype, columns.dtype, mirrored.dtype) == (torch.int64, torch.int64, torch.bool)
-    for numbers, kinds in ((rows, 9), (columns, 9), (9 * rows + columns, 81), (2 * rows + mirrored, 18),
-                           (2 * columns + mirrored, 18), (mirrored.long(), 2)):  # fmt: skip
+    for numbers, kinds in (
+        (rows, 9),
+        (columns, 9),
+        (9 * rows + columns, 81),
+        (2 * rows + mirrored, 18),
+        (2 * columns + mirrored, 18),
+        (mirrored.long(), 2),
+    ):
         counts = numbers.bincount(minlength=kinds).double()
         expected = 20_000 / kinds
         assert len(counts) == kinds

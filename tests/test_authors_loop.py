@@ -79,8 +79,9 @@ def test_each_batch_passes_twice_and_all_pictures_once_more_without_updates(few)
     assert rest == [(True, False, n) for n in (150, 150, 100)]
     assert model.norm.num_batches_tracked == 9
     model.train()
-    batches = list(trainer.task.batches(*(torch.Generator().manual_seed(engine._FURTHER + k) for k in
-                                          (0, engine._AUGMENTATION))))  # fmt: skip
+    batches = list(
+        trainer.task.batches(*(torch.Generator().manual_seed(engine._FURTHER + k) for k in (0, engine._AUGMENTATION)))
+    )
     with torch.no_grad():
         found = [trainer.task.loss(model, batch) for batch in batches]
     assert row["train_loss_further"] == pytest.approx(sum(loss.item() * n for loss, n, _ in found) / 400, rel=1e-6)

@@ -83,8 +83,10 @@ def test_every_form_of_a_step_takes_its_turn_and_the_record_says_what_it_moved(t
     assert bytes.pop("foreach, p = 1/5") == 88
     assert {name for name, moved in bytes.items() if moved == 36} == {"copy", "torch fused", "fused", "fused, p = 1/5"}
     assert {name: bytes[name] for name in ("torch foreach", "loop", "foreach")} == {
-        "torch foreach": 88, "loop": 120, "foreach": 96,
-    }  # fmt: skip
+        "torch foreach": 88,
+        "loop": 120,
+        "foreach": 96,
+    }
     for name, row in small["forms"].items():
         assert 0 < row["seconds"]["lowest"] <= row["seconds"]["median"] <= row["seconds"]["highest"], name
         assert ("to_torch" in row) == (name in ("foreach", "fused"))
@@ -109,11 +111,18 @@ def test_traffic_counts_what_is_read_and_written():
     """By hand, in bytes: float32 is four, a copy's target is not read, views and single numbers are free."""
     x, y, z = torch.ones(10), torch.ones(10), torch.zeros(10)
     for run, bytes in (
-        (lambda: x + y, 120), (lambda: x.add_(y), 120), (lambda: x.copy_(y), 80), (lambda: torch.add(x, y, out=z), 120),
-        (lambda: x[::2].sqrt_(), 40), (lambda: x.view(2, 5), 0), (lambda: x * torch.tensor(2.0), 80),
-        (lambda: torch._foreach_add_([x, y], 1.0), 160), (lambda: torch._foreach_sqrt([x, y]), 160),
-        (lambda: x.addcmul_(y, y), 160), (lambda: torch._foreach_copy_([x, y], [y, z]), 160),
-    ):  # fmt: skip
+        (lambda: x + y, 120),
+        (lambda: x.add_(y), 120),
+        (lambda: x.copy_(y), 80),
+        (lambda: torch.add(x, y, out=z), 120),
+        (lambda: x[::2].sqrt_(), 40),
+        (lambda: x.view(2, 5), 0),
+        (lambda: x * torch.tensor(2.0), 80),
+        (lambda: torch._foreach_add_([x, y], 1.0), 160),
+        (lambda: torch._foreach_sqrt([x, y]), 160),
+        (lambda: x.addcmul_(y, y), 160),
+        (lambda: torch._foreach_copy_([x, y], [y, z]), 160),
+    ):
         with steps.Traffic() as seen:
             run()
         assert seen.bytes == bytes

@@ -67,8 +67,16 @@ def test_a_chapter_is_plain_markdown(path):
 def test_a_chapter_has_the_parts_every_chapter_has(path):
     text = _prose(path)
     assert text.startswith("# ")
-    for part in ("In this chapter you will", "minutes to read", "**Predict.**", "## What goes wrong", "## Exercises",
-                 "## Summary", "## Further reading", "## The next question"):  # fmt: skip
+    for part in (
+        "In this chapter you will",
+        "minutes to read",
+        "**Predict.**",
+        "## What goes wrong",
+        "## Exercises",
+        "## Summary",
+        "## Further reading",
+        "## The next question",
+    ):
         assert part in text, part
     solutions = [cell for cell in _code(path) if "hide-cell" in cell.metadata.get("tags", [])]
     assert len(solutions) == text.count("<summary>Solution</summary>") >= 3

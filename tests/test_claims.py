@@ -133,9 +133,12 @@ def test_the_papers_tables_are_the_papers():
         for cell, row in table.items()
     }
     assert best == {  # the bold numbers; of ImageNet's ResNet-18 those of Top-5, which came last
-        "cifar10/vgg16": "padam", "cifar10/resnet18": "sgdm", "cifar10/wrn16-4": "padam",
-        "imagenet/resnet18": "padam", "imagenet/vgg16": "padam",
-    }  # fmt: skip
+        "cifar10/vgg16": "padam",
+        "cifar10/resnet18": "sgdm",
+        "cifar10/wrn16-4": "padam",
+        "imagenet/resnet18": "padam",
+        "imagenet/vgg16": "padam",
+    }
     assert {cell: min(row, key=row.get) for cell, row in paper.TABLE3.items()} == dict.fromkeys(paper.TABLE3, "padam")
     assert paper.TABLE2_TOP1["imagenet/resnet18"]["sgdm"] == max(paper.TABLE2_TOP1["imagenet/resnet18"].values())
     assert [round(sum(row.values()), 2) for row in paper.TABLE1.values()] == [652.00, 659.00, 658.94]
@@ -315,8 +318,12 @@ def test_imagenet_is_judged_by_both_errors_and_at_full_scale_by_the_spread_of_th
     other = [run("small", "adam", seed, (0.5, 0.3), (0.1 * seed, 0.3), cell="cifar10/vgg16") for seed in (0, 1, 2)]
     monkeypatch.setattr(verdicts, "_packaged", lambda: {"small": small + other, "adai-pnm": FOUND["adai-pnm"]})
     best = BY_NAME["best VGGNet"]
-    judged = verdicts.compare(verdicts.Less(metrics.last, "padam", "adam"),
-                           {"padam": [ahead], "adam": behind[1:2]}, [ahead, *behind], "imagenet/vgg16")  # fmt: skip
+    judged = verdicts.compare(
+        verdicts.Less(metrics.last, "padam", "adam"),
+        {"padam": [ahead], "adam": behind[1:2]},
+        [ahead, *behind],
+        "imagenet/vgg16",
+    )
     spread = math.sqrt(2 * 0.1**2 + metrics.wobble(ahead) ** 2 + metrics.wobble(behind[0]) ** 2)
     assert judged.half == pytest.approx(statistics.quantile(2) * spread)
     level = [run("small", name, 0, (0.5, 0.1), (0.25 if name == "padam" else 0.35, 0.1)) for name in claims.SEVEN]

@@ -30,16 +30,51 @@ LINE = re.compile(
 COMMANDS = {
     "list": (),
     "show": ("--profile", "--set"),
-    "train": ("--profile", "--set", "--seed", "--out", "--data", "--device", "--precision", "--threads", "--budget",
-              "--plan", "--capture", "--keep"),
-    "reproduce": ("--profile", "--seeds", "--only", "--jobs", "--keep", "--commands", "--out",
-                  "--data", "--device", "--precision", "--threads",
-                  "--budget", "--plan", "--capture"),
+    "train": (
+        "--profile",
+        "--set",
+        "--seed",
+        "--out",
+        "--data",
+        "--device",
+        "--precision",
+        "--threads",
+        "--budget",
+        "--plan",
+        "--capture",
+        "--keep",
+    ),
+    "reproduce": (
+        "--profile",
+        "--seeds",
+        "--only",
+        "--jobs",
+        "--keep",
+        "--commands",
+        "--out",
+        "--data",
+        "--device",
+        "--precision",
+        "--threads",
+        "--budget",
+        "--plan",
+        "--capture",
+    ),
     "status": ("--profile", "--seeds", "--out"),
     "study": ("--out", "--jobs", "--data", "--budget", "--plan"),
-    "bench train": ("--profile", "--rounds", "--examples", "--workers", "--out", "--data", "--device", "--precision",
-                    "--threads", "--capture"),
-}  # fmt: skip
+    "bench train": (
+        "--profile",
+        "--rounds",
+        "--examples",
+        "--workers",
+        "--out",
+        "--data",
+        "--device",
+        "--precision",
+        "--threads",
+        "--capture",
+    ),
+}
 
 
 def _call(*words):
@@ -259,9 +294,18 @@ def test_what_is_no_time_is_refused(text):
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (75, "1 min 15 s"), (599, "9 min 59 s"), (600, "10 min"),
-     (3599, "59 min"), (3600, "1 h 0 min"), (26000, "7 h 13 min")],
-)  # fmt: skip
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (75, "1 min 15 s"),
+        (599, "9 min 59 s"),
+        (600, "10 min"),
+        (3599, "59 min"),
+        (3600, "1 h 0 min"),
+        (26000, "7 h 13 min"),
+    ],
+)
 def test_a_duration_is_said_in_two_units_at_most(seconds, said):
     assert progress.duration(seconds) == said
 
@@ -510,8 +554,13 @@ def test_a_plan_says_what_is_there_and_how_long_the_rest_takes(trained, tmp_path
         "not known."
     )
     said = [re.fullmatch(r"  \S+, seed 0 \(.*?\) (.*?)(, 6 min 40 s)?: /.*", row)[1] for row in rows]
-    assert said == ["is recorded", "is recorded: it diverged", *["is to be trained"] * 3, "goes on from epoch 3",
-                    *["is to be trained"] * 8]  # fmt: skip
+    assert said == [
+        "is recorded",
+        "is recorded: it diverged",
+        *["is to be trained"] * 3,
+        "goes on from epoch 3",
+        *["is to be trained"] * 8,
+    ]
 
 
 def test_a_table_can_be_stopped_and_filled_later(trained, tmp_path, start, lines):

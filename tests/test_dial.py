@@ -31,8 +31,12 @@ def test_the_grid_crosses_rates_and_shrinkages_and_gives_every_exponent_as_many(
     grid = dial.SMALL.grid()
     assert len(grid) == len({tuple(s.values()) for s in grid}) == 8 * 5 * 4 * 3
     assert [s["lr"] for s in grid if (s["p"], s["shrinkage"], s["seed"]) == (0.5, 0, 0)] == [
-        0.001, 0.00316, 0.01, 0.0316, 0.1,
-    ]  # fmt: skip
+        0.001,
+        0.00316,
+        0.01,
+        0.0316,
+        0.1,
+    ]
     assert {s["p"] for s in grid} == {0, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1}
 
 
@@ -123,8 +127,13 @@ def test_a_run_records_its_errors_and_the_spread_of_v_hat(monkeypatch):
     setting = {"stage": "confirm", "p": 0.125, "lr": 0.1, "shrinkage": 1e-3, "seed": 100}
     found = plan.measure(setting, None, None)
     assert {key: len(values) for key, values in found.items()} == {
-        "train_loss": 2, "train_error": 2, "test_loss": 2, "test_error": 2, "diverged": 2, "v_hat": 3,
-    }  # fmt: skip
+        "train_loss": 2,
+        "train_error": 2,
+        "test_loss": 2,
+        "test_error": 2,
+        "diverged": 2,
+        "v_hat": 3,
+    }
     low, middle, high = found["v_hat"]
     assert 0 < low < middle < high
     assert plan.measure(setting, None, None) == found

@@ -99,11 +99,27 @@ def test_the_formula_of_an_entry_is_its_rule(entry, seed):
 def _misprints(line):
     """A formula with one thing wrong in it: sign, exponent, hat, index, or two symbols swapped."""
     swaps = [
-        (" - ", " + "), (" + ", " - "), ("^2", "^3"), ("2p", "p"), (r"\hat{v}_t", "v_t"), (r"\beta_1", r"\beta_2"),
-        (r"\beta_2", r"\beta_1"), ("_{t-1}", "_t"), (r"\max", r"\min"), (r"\min", r"\max"), (r"\sqrt", " "),
-        ("g_t", "m_t"), ("m_t", "g_t"), ("u_{t-1}", "v_t"), ("^t", "^2"), ("x_t", "g_t"), (r"\tilde{x}_t", "x_t"),
-        ("l_t), u_t", "u_t), l_t"), ("^p", "^2"), (r"\sum", r"\prod"),
-    ]  # fmt: skip
+        (" - ", " + "),
+        (" + ", " - "),
+        ("^2", "^3"),
+        ("2p", "p"),
+        (r"\hat{v}_t", "v_t"),
+        (r"\beta_1", r"\beta_2"),
+        (r"\beta_2", r"\beta_1"),
+        ("_{t-1}", "_t"),
+        (r"\max", r"\min"),
+        (r"\min", r"\max"),
+        (r"\sqrt", " "),
+        ("g_t", "m_t"),
+        ("m_t", "g_t"),
+        ("u_{t-1}", "v_t"),
+        ("^t", "^2"),
+        ("x_t", "g_t"),
+        (r"\tilde{x}_t", "x_t"),
+        ("l_t), u_t", "u_t), l_t"),
+        ("^p", "^2"),
+        (r"\sum", r"\prod"),
+    ]
     left, _, right = line.partition(" = ")
     for old, new in swaps:
         for at in [match.start() for match in re.finditer(re.escape(old), right)]:
@@ -183,11 +199,34 @@ def _page_numbers():
     settings = {"lr": alpha, "beta1": beta1, "beta2": beta2, "p": p, "eps": 0.0}
     states = [state for _, state, _ in reference.iterate("padam", [0.0], gradients, **settings)]
     at = lambda slot: {i: getattr(state, slot)[0] for i, state in enumerate(states, start=1)}  # noqa: E731
-    constants = {r"\alpha": alpha, r"\beta_1": beta1, r"\beta_2": beta2, "p": p, "g": g, "t": t, r"\epsilon": 0.02,
-                 "x": 1.3, r"\lambda": 0.05, r"\beta": 0.7, "a": 0.4, "b": 0.9, "m": 0.6, "v": 0.35, r"\hat v": 0.45,
-                 "c_1": 1 - beta1**t, "c_2": 1 - beta2**t, "q": 5}  # fmt: skip
-    series = {"m": at("m"), "v": at("v"), r"\hat v": at("v_hat"), r"\alpha": {t: 0.27}, r"\epsilon": {t: 0.03},
-              "g": {i: row[0] for i, row in enumerate(gradients, start=1)}}  # fmt: skip
+    constants = {
+        r"\alpha": alpha,
+        r"\beta_1": beta1,
+        r"\beta_2": beta2,
+        "p": p,
+        "g": g,
+        "t": t,
+        r"\epsilon": 0.02,
+        "x": 1.3,
+        r"\lambda": 0.05,
+        r"\beta": 0.7,
+        "a": 0.4,
+        "b": 0.9,
+        "m": 0.6,
+        "v": 0.35,
+        r"\hat v": 0.45,
+        "c_1": 1 - beta1**t,
+        "c_2": 1 - beta2**t,
+        "q": 5,
+    }
+    series = {
+        "m": at("m"),
+        "v": at("v"),
+        r"\hat v": at("v_hat"),
+        r"\alpha": {t: 0.27},
+        r"\epsilon": {t: 0.03},
+        "g": {i: row[0] for i, row in enumerate(gradients, start=1)},
+    }
     return constants, series, t
 
 

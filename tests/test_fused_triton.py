@@ -35,8 +35,10 @@ EACH = [
     for dtype in (torch.float32, *(OTHERS if DEVICE == "cuda" else OTHERS[number % 3 :][:1]))
 ]
 TOLERANCE = {  # one place of the parameters' dtype, for the interpreter cuts off where a GPU rounds
-    **ROUNDING, torch.bfloat16: {"rtol": 2**-7, "atol": 1e-6}, torch.float16: {"rtol": 2**-10, "atol": 1e-6},
-}  # fmt: skip
+    **ROUNDING,
+    torch.bfloat16: {"rtol": 2**-7, "atol": 1e-6},
+    torch.float16: {"rtol": 2**-10, "atol": 1e-6},
+}
 runs_the_kernel = pytest.mark.skipif(not INTERPRETED and DEVICE == "cpu", reason="needs CUDA, or Triton's interpreter")
 
 
@@ -94,8 +96,12 @@ def test_the_ends_of_tensors(cls, size):
 @pytest.mark.parametrize("cls", SERVED)
 def test_however_tensors_lie_in_memory(cls):
     turned = torch.randn(2, 3, 4, 5, device=DEVICE)
-    layouts = (turned.contiguous(memory_format=CHANNELS_LAST), turned.clone(), turned.clone()[..., ::2],
-               turned.clone()[0, 0].t())  # fmt: skip
+    layouts = (
+        turned.contiguous(memory_format=CHANNELS_LAST),
+        turned.clone(),
+        turned.clone()[..., ::2],
+        turned.clone()[0, 0].t(),
+    )
     params = [Parameter(layout) for layout in layouts]
     gradients = [[torch.randn_like(param).contiguous() for param in params] for _ in range(2)]
     same_path(cls, {"weight_decay": 0.1}, params, gradients)
@@ -240,9 +246,17 @@ def wide_moves(rule, roots, l2, ascend, scaled, checked, dtype, halvings, capabi
     given = {"table": "*i64", "owners": "*i32", "tensors": "i32"}
     given |= dict.fromkeys(("scalars", "scale", "found_inf"), "*fp32")
     given |= dict.fromkeys(("beta1", "one_minus_beta1", "beta2", "one_minus_beta2", "exponent", "l2"), "fp32")
-    constants = {"RULE": rule, "ROOTS": roots, "L2": l2, "ASCEND": ascend, "SCALED": scaled, "CHECKED": checked,
-                 "X": kernel._KINDS[dtype], "HALVINGS": halvings,
-                 "BLOCK": kernel._BLOCK}  # fmt: skip
+    constants = {
+        "RULE": rule,
+        "ROOTS": roots,
+        "L2": l2,
+        "ASCEND": ascend,
+        "SCALED": scaled,
+        "CHECKED": checked,
+        "X": kernel._KINDS[dtype],
+        "HALVINGS": halvings,
+        "BLOCK": kernel._BLOCK,
+    }
     places = {(kernel._kernel.arg_names.index(name),): value for name, value in constants.items()}
     source = ASTSource(kernel._kernel, given | dict.fromkeys(constants, "constexpr"), constexprs=places)
     target = GPUTarget("cuda", capability, 32)

@@ -63,8 +63,11 @@ def test_padam_at_one_half_is_amsgrad(seed, lr, beta1, beta2):
         _near(ours, reference.run("amsgrad", np.zeros(4), g, correction=correction, **settings), 1e-13)
 
 
-@pytest.mark.parametrize("cls", [lambda x: Padam(x, p=0.5, lr=1e-3, correction="exact"),
-                                 lambda x: AMSGrad(x, correction="exact")], ids=["Padam", "AMSGrad"])  # fmt: skip
+@pytest.mark.parametrize(
+    "cls",
+    [lambda x: Padam(x, p=0.5, lr=1e-3, correction="exact"), lambda x: AMSGrad(x, correction="exact")],
+    ids=["Padam", "AMSGrad"],
+)
 def test_exact_at_one_half_is_torchs_adam_with_amsgrad(cls):
     g = torch.tensor(_gradients(3))
     ours, theirs = (torch.nn.Parameter(torch.ones(4, dtype=torch.float64)) for _ in range(2))

@@ -55,10 +55,13 @@ def test_narrow_networks_train_in_either_order_in_memory(model, size):
     assert (one - other).norm() < 0.03 * one.norm()  # other sums, other roundings, a ReLU or two the other way
 
 
-@pytest.mark.parametrize(("model", "kind", "count", "layers"), [
-    ("resnet18", torchvision.models.ResNet, 11_689_512, (17, 3, 1)),
-    ("vgg16", torchvision.models.VGG, 138_365_992, (13, 0, 3)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("model", "kind", "count", "layers"),
+    [
+        ("resnet18", torchvision.models.ResNet, 11_689_512, (17, 3, 1)),
+        ("vgg16", torchvision.models.VGG, 138_365_992, (13, 0, 3)),
+    ],
+)
 def test_for_224_pixels_the_networks_are_torchvisions(model, kind, count, layers):
     with torch.device("meta"):
         network = models.build(model, 1000, 224)

@@ -37,8 +37,17 @@ MAY = {
     "evidence": {"catalog", "evidence", "recipes", "records", "show"},
 }
 WITHOUT_TORCH = {
-    "rules", "catalog", "problems", "reference", "recipes", "records", "picture", "plots", "show", "evidence",
-}  # fmt: skip
+    "rules",
+    "catalog",
+    "problems",
+    "reference",
+    "recipes",
+    "records",
+    "picture",
+    "plots",
+    "show",
+    "evidence",
+}
 
 
 def _modules():

@@ -28,8 +28,13 @@ def test_names_and_places_are_unique():
 
 def test_a_change_that_is_no_mistake_survives():
     """Otherwise the tests would fail on anything, and a killed mutant would mean nothing."""
-    harmless = Mutant("harmless", "schedules.py", "milestones = tuple(milestones)", "milestones = (*milestones,)",
-                      ("tests/test_schedules.py",))  # fmt: skip
+    harmless = Mutant(
+        "harmless",
+        "schedules.py",
+        "milestones = tuple(milestones)",
+        "milestones = (*milestones,)",
+        ("tests/test_schedules.py",),
+    )
     with tempfile.TemporaryDirectory() as folder:
         assert run(harmless, folder)[0] is None
 

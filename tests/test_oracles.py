@@ -125,10 +125,12 @@ AUTHORS = json.loads(Path(__file__).with_name("data").joinpath("authors_padam.js
 @pytest.mark.parametrize("case", AUTHORS["cases"], ids=lambda c: f"p={c['p']}-wd={c['weight_decay']}")
 def test_padam_agrees_with_numbers_the_authors_code_produced(case):
     x0 = np.array(AUTHORS["x0"])
-    g = np.array([
-        [0.0 if (t + i) % 3 == 0 else round(math.sin(1.3 * t + i) * 10.0**-i, 12) for i in range(5)]
-        for t in range(1, 61)
-    ])  # fmt: skip
+    g = np.array(
+        [
+            [0.0 if (t + i) % 3 == 0 else round(math.sin(1.3 * t + i) * 10.0**-i, 12) for i in range(5)]
+            for t in range(1, 61)
+        ]
+    )
     path = reference.run("padam", x0, g, p=case["p"], weight_decay=case["weight_decay"], correction="folded")
     for t, theirs in case["x"].items():
         np.testing.assert_allclose(path[int(t) - 1], theirs, rtol=1e-12, atol=1e-16)

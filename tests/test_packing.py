@@ -110,14 +110,21 @@ def _spoil(folder):
     (place / "notes.txt").write_text("no picture")
     return {
         "broken": {
-            "a-empty.JPEG": "UnidentifiedImageError", "b-truncated.JPEG": "runcated", "f-bomb.png": "Decompression",
-            "c-page.JPEG": "UnidentifiedImageError", "d-missing.JPEG": "No such file", "e-folder.JPEG": "directory",
+            "a-empty.JPEG": "UnidentifiedImageError",
+            "b-truncated.JPEG": "runcated",
+            "f-bomb.png": "Decompression",
+            "c-page.JPEG": "UnidentifiedImageError",
+            "d-missing.JPEG": "No such file",
+            "e-folder.JPEG": "directory",
         },
         "converted": {
-            "g-cmyk.JPEG": "colours CMYK", "h-png.JPEG": "a PNG called .JPEG", "i-grey.JPEG": "colours L",
-            "j-tiny.JPEG": "enlarged from 5x9", "k-palette.png": "colours P",
+            "g-cmyk.JPEG": "colours CMYK",
+            "h-png.JPEG": "a PNG called .JPEG",
+            "i-grey.JPEG": "colours L",
+            "j-tiny.JPEG": "enlarged from 5x9",
+            "k-palette.png": "colours P",
         },
-    }  # fmt: skip
+    }
 
 
 def test_each_kind_of_broken_picture_is_named_and_the_rest_is_there(folder, tmp_path):
@@ -387,10 +394,14 @@ def test_the_script_takes_some_classes(folder, tmp_path, capsys):
         assert manifest["classes"] == expected
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--classes", "3"], "has 2 classes"), (["--classes", "nosuch.txt"], "neither a number nor a file"),
-    (["--classes", "0"], "has 2 classes"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--classes", "3"], "has 2 classes"),
+        (["--classes", "nosuch.txt"], "neither a number nor a file"),
+        (["--classes", "0"], "has 2 classes"),
+    ],
+)
 def test_the_script_says_what_is_wrong(arguments, message, folder, tmp_path):
     with pytest.raises(SystemExit, match=message):
         script.main(["--imagenet", str(folder), "--root", str(tmp_path / "d"), *arguments])
@@ -412,8 +423,10 @@ def test_the_real_subset(tmp_path):
     assert (len(theirs.classes), len(theirs)) == (50, 25_000)
     manifest = packing.pack(REAL, tmp_path / "packed", 64, classes=theirs.classes[::5], progress=False)
     assert (len(manifest["classes"]), manifest["parts"]["train"]["count"], manifest["parts"]["val"]["count"]) == (
-        10, 5_000, 500,
-    )  # fmt: skip
+        10,
+        5_000,
+        500,
+    )
     pixels, labels = _arrays(tmp_path / "packed")
     there = [k for k, label in enumerate(theirs.targets) if label % 5 == 0]
     assert labels.tolist() == [theirs.targets[k] // 5 for k in there]

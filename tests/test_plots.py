@@ -228,12 +228,17 @@ def test_samples_are_shown_as_they_are_and_told():
 def _bench(small, large):
     """A record of `bench step` with these milliseconds of each form, for a thousand and for a million parameters."""
     moved = {"copy": 36, "loop": 120, "foreach": 96, "fused": 36}
-    return {"networks": {
-        name: {"parameters": count, "forms": {
-            form: {"seconds": {"median": taken / 1e3}, "bytes": moved[form]} for form, taken in times.items()
-        }}
-        for name, count, times in (("large", 10**6, large), ("small", 1000, small))
-    }}  # fmt: skip
+    return {
+        "networks": {
+            name: {
+                "parameters": count,
+                "forms": {
+                    form: {"seconds": {"median": taken / 1e3}, "bytes": moved[form]} for form, taken in times.items()
+                },
+            }
+            for name, count, times in (("large", 10**6, large), ("small", 1000, small))
+        }
+    }
 
 
 def test_steps_are_drawn_by_size_and_told():

@@ -33,10 +33,15 @@ PICTURES = {
     "adamw": {"lr": 0.001, "betas": [0.9, 0.999], "eps": 1e-8},
     "yogi": {"lr": 0.001, "betas": [0.9, 0.999], "eps": 1e-3, "initial_accumulator": 1e-6, "correction": "exact"},
     "adabound": {
-        "lr": 0.001, "betas": [0.9, 0.999], "eps": 1e-8, "final_lr": 0.1, "gamma": 1e-3, "correction": "folded",
+        "lr": 0.001,
+        "betas": [0.9, 0.999],
+        "eps": 1e-8,
+        "final_lr": 0.1,
+        "gamma": 1e-3,
+        "correction": "folded",
     },
     "padam": {"lr": 0.1, "betas": [0.9, 0.999], "eps": 1e-8, "p": 0.125, "correction": "folded"},
-}  # fmt: skip
+}
 LSTM2 = {
     "sgdm": {"lr": 1.0, "momentum": 0.9},
     "adam": {"lr": 0.001, "betas": [0.9, 0.999], "eps": 1e-8},
@@ -44,10 +49,15 @@ LSTM2 = {
     "adamw": {"lr": 0.001, "betas": [0.9, 0.999], "eps": 1e-8},
     "yogi": {"lr": 0.01, "betas": [0.9, 0.999], "eps": 1e-3, "initial_accumulator": 1e-6, "correction": "exact"},
     "adabound": {
-        "lr": 0.001, "betas": [0.9, 0.999], "eps": 1e-8, "final_lr": 10.0, "gamma": 1e-3, "correction": "folded",
+        "lr": 0.001,
+        "betas": [0.9, 0.999],
+        "eps": 1e-8,
+        "final_lr": 10.0,
+        "gamma": 1e-3,
+        "correction": "folded",
     },
     "padam": {"lr": 0.01, "betas": [0.9, 0.999], "eps": 1e-8, "p": 0.4, "correction": "folded"},
-}  # fmt: skip
+}
 LSTM3 = LSTM2 | {
     "sgdm": LSTM2["sgdm"] | {"lr": 10.0},
     "yogi": LSTM2["yogi"] | {"lr": 0.1},
@@ -56,14 +66,23 @@ LSTM3 = LSTM2 | {
 }
 # Weight decay; AdamW's is torch's for a normalised 2.5e-2, 5e-2 and 4e-4, known to three digits or more.
 CIFAR_DECAY = {
-    "sgdm": 5e-4, "adam": 1e-4, "amsgrad": 1e-4, "adamw": 0.0894, "yogi": 1e-4, "adabound": 5e-4, "padam": 5e-4,
-}  # fmt: skip
+    "sgdm": 5e-4,
+    "adam": 1e-4,
+    "amsgrad": 1e-4,
+    "adamw": 0.0894,
+    "yogi": 1e-4,
+    "adabound": 5e-4,
+    "padam": 5e-4,
+}
 IMAGENET_DECAY = CIFAR_DECAY | {"sgdm": 1e-4, "adamw": 0.0707}
 PTB_DECAY = dict.fromkeys(OPTIMIZERS, 1.2e-6) | {"adamw": 1.098e-3}
 DECAY = {
-    "cifar10": CIFAR_DECAY, "cifar100": CIFAR_DECAY, "imagenet": IMAGENET_DECAY, "imagenet-subset": IMAGENET_DECAY,
+    "cifar10": CIFAR_DECAY,
+    "cifar100": CIFAR_DECAY,
+    "imagenet": IMAGENET_DECAY,
+    "imagenet-subset": IMAGENET_DECAY,
     "ptb": PTB_DECAY,
-}  # fmt: skip
+}
 
 # What else there is: optimizer, variant, data sets, what it sets. Each has lr3, lr0.33, on texts lr10, lr30 as well.
 ON_PICTURES, ON_CIFAR, ON_IMAGENET = (
@@ -87,12 +106,14 @@ VARIANTS = (
 )
 VARIANT_CELLS = [
     (f"{data}/{model}/{optimizer}", variant, changes)
-    for optimizer, variant, found, changes in VARIANTS for data in found for model in MODELS[data]
+    for optimizer, variant, found, changes in VARIANTS
+    for data in found
+    for model in MODELS[data]
 ] + [
     ("/".join(cell), variant, {"lr": factor})
     for cell in CELLS
     for variant, factor in (("lr3", 3.0), ("lr0.33", 0.33), *[("lr10", 10.0), ("lr30", 30.0)] * (cell[0] == "ptb"))
-]  # fmt: skip
+]
 EVERY = [(id, profile) for id in recipes.ids() for profile in ("quick", "small", "full")]
 
 
@@ -105,9 +126,17 @@ def every():
 # Merity et al. (2018), by their code's names: --bptt, --clip, --dropoute, --dropouti, --dropouth, --dropout, --wdrop,
 # --alpha, --beta; the length of a window varies.
 AWD_LSTM = {
-    "bptt": 70, "varied": True, "clip": 0.25, "words": 0.1, "inputs": 0.4, "hidden": 0.25, "output": 0.4,
-    "weights": 0.5, "activation": 2.0, "temporal": 1.0,
-}  # fmt: skip
+    "bptt": 70,
+    "varied": True,
+    "clip": 0.25,
+    "words": 0.1,
+    "inputs": 0.4,
+    "hidden": 0.25,
+    "output": 0.4,
+    "weights": 0.5,
+    "activation": 2.0,
+    "temporal": 1.0,
+}
 
 
 @pytest.mark.parametrize(("data", "model", "optimizer"), CELLS, ids=["/".join(cell) for cell in CELLS])
@@ -118,10 +147,20 @@ def test_a_cell_has_the_settings_of_section_5(data, model, optimizer):
     decay = values["hyper"].pop("weight_decay")
     assert decay == pytest.approx(DECAY[data][optimizer], rel=1e-3 if optimizer == "adamw" else 1e-12)
     assert values == {
-        "id": f"{data}/{model}/{optimizer}", "profile": "full", "dataset": data, "model": model,
-        "optimizer": optimizer, "variant": None, "hyper": settings, "batch_size": batch_size, "train_size": None,
-        "epochs": epochs, "milestones": milestones, "gamma": 0.1, "holdout": 0,
-    } | ({"text": AWD_LSTM} if data == "ptb" else {})  # fmt: skip
+        "id": f"{data}/{model}/{optimizer}",
+        "profile": "full",
+        "dataset": data,
+        "model": model,
+        "optimizer": optimizer,
+        "variant": None,
+        "hyper": settings,
+        "batch_size": batch_size,
+        "train_size": None,
+        "epochs": epochs,
+        "milestones": milestones,
+        "gamma": 0.1,
+        "holdout": 0,
+    } | ({"text": AWD_LSTM} if data == "ptb" else {})
 
 
 @pytest.mark.parametrize(("kind", "model"), [("vgg16", "vgg16-w16"), ("resnet18", "resnet18-w8")])
@@ -398,11 +437,15 @@ def test_what_cannot_be_changed_says_why(id, changes, message):
 @pytest.mark.parametrize(
     ("text", "change"),
     [
-        ("lr=0.03", ("lr", 0.03)), (" lr = 3e-2 ", ("lr", 0.03)), ("p=1/16", ("p", 1 / 16)),
-        ("epochs=3", ("epochs", 3)), ("betas=0.9,0.99", ("betas", (0.9, 0.99))),
-        ("correction=exact", ("correction", "exact")), ("nothing=1", ("nothing", "1")),
+        ("lr=0.03", ("lr", 0.03)),
+        (" lr = 3e-2 ", ("lr", 0.03)),
+        ("p=1/16", ("p", 1 / 16)),
+        ("epochs=3", ("epochs", 3)),
+        ("betas=0.9,0.99", ("betas", (0.9, 0.99))),
+        ("correction=exact", ("correction", "exact")),
+        ("nothing=1", ("nothing", "1")),
     ],
-)  # fmt: skip
+)
 def test_a_change_is_read_as_the_kind_of_value_it_is(text, change):
     assert recipes.change("cifar10/vgg16/padam", text) == change
 
@@ -410,12 +453,16 @@ def test_a_change_is_read_as_the_kind_of_value_it_is(text, change):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("lr", "'lr' is no change; write NAME=VALUE"), ("=1", "is no change"), ("lr=", "is no change"),
-        ("lr=fast", "lr must be a number, not 'fast'"), ("lr=nan", "lr must be a number"),
-        ("p=1/0", "p must be a number, not '1/0'"), ("betas=a,b", "betas must be numbers with commas between them"),
+        ("lr", "'lr' is no change; write NAME=VALUE"),
+        ("=1", "is no change"),
+        ("lr=", "is no change"),
+        ("lr=fast", "lr must be a number, not 'fast'"),
+        ("lr=nan", "lr must be a number"),
+        ("p=1/0", "p must be a number, not '1/0'"),
+        ("betas=a,b", "betas must be numbers with commas between them"),
         ("epochs=1.5", "epochs must be a whole number, not '1.5'"),
     ],
-)  # fmt: skip
+)
 def test_a_change_that_cannot_be_read_says_how_it_is_written(text, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         recipes.change("cifar10/vgg16/padam", text)

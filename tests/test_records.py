@@ -202,8 +202,12 @@ def test_a_published_source_can_be_believed(name):
 
 def test_the_published_sources_are_those_the_book_cites():
     assert {name: len(source["runs"]) for name, source in PUBLISHED.items()} == {
-        "adabelief": 51, "adabound": 12, "adai-pnm": 60, "reproduction-2019": 58, "torchvision": 2,
-    }  # fmt: skip
+        "adabelief": 51,
+        "adabound": 12,
+        "adai-pnm": 60,
+        "reproduction-2019": 58,
+        "torchvision": 2,
+    }
 
 
 def test_torchvision_says_of_its_weights_what_the_book_cites():
@@ -213,8 +217,9 @@ def test_torchvision_says_of_its_weights_what_the_book_cites():
     for theirs in PUBLISHED["torchvision"]["runs"]:
         known = weights[theirs["model"]].meta["_metrics"]["ImageNet-1K"]
         assert [round(100 - 100 * theirs[key][-1], 3) for key in ("test_error", "test_error_top5")] == [
-            known["acc@1"], known["acc@5"],
-        ]  # fmt: skip
+            known["acc@1"],
+            known["acc@5"],
+        ]
 
 
 # Source, data, model, optimizer -> last and best test error in %, typed from what the sources print.

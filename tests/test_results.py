@@ -102,9 +102,12 @@ def test_table_2_has_both_errors_of_each_run_in_its_column(tmp_path):
     assert len(header) == 6
     rows = {row[0]: row[1:] for row in body}
     assert rows["Adam"] == (
-        "30.48 / 10.88", tables.EMPTY, "30.00 / 10.00\u00a0(1)", "40.00 / 20.00\u00a0(1)",
+        "30.48 / 10.88",
+        tables.EMPTY,
+        "30.00 / 10.00\u00a0(1)",
+        "40.00 / 20.00\u00a0(1)",
         "50.5 ± 0.7\u00a0/ 30.0 ± 0.0\u00a0(2)",
-    )  # fmt: skip
+    )
     assert rows["SGD-momentum"] == ("26.07 / 8.18", "26.64 / 8.48", *[tables.EMPTY] * 3)
     lost = evidence.curve("full", "imagenet/vgg16", "yogi", {"epoch": [1], "test_error": [0.9]}, diverged=True)
     found["full"].append(lost)
@@ -155,9 +158,12 @@ def test_table_3_has_each_run_in_its_column(tmp_path, monkeypatch):
     header, *body = tables.table3("ptb/lstm2", found)
     rows = {row[0]: row[1:] for row in body}
     assert rows["Adam"] == (
-        "61.58", "67.27 / 67.27", "61.00 / 61.00\u00a0(1)", "123.5 ± 0.7\u00a0/ 120.5 ± 0.7\u00a0(2)",
+        "61.58",
+        "67.27 / 67.27",
+        "61.00 / 61.00\u00a0(1)",
+        "123.5 ± 0.7\u00a0/ 120.5 ± 0.7\u00a0(2)",
         "rate × 3: 112.0 / 111.0\u00a0(1)",
-    )  # fmt: skip
+    )
     assert rows["Yogi"][-1] == "the paper's: 132.0 / 131.0\u00a0(1)"
     assert rows["Padam"][-1] == tables.EMPTY
     assert rows["AdamW"][1] == "94.91 / 94.86, 189 epochs"
@@ -193,8 +199,9 @@ def test_the_comparisons_behind_a_verdict_can_be_read():
     claim = next(c for c in claims.CLAIMS if c.name == "on a par")
     _, *body = tables.compared(claim, "paper", evidence.collect())
     assert [row[2:] for row in body] == [
-        ("+0.06 ± 0.00", "0.2", "holds", "as printed"), ("-0.06 ± 0.00", "0.2", "holds", "as printed"),
-    ]  # fmt: skip
+        ("+0.06 ± 0.00", "0.2", "holds", "as printed"),
+        ("-0.06 ± 0.00", "0.2", "holds", "as printed"),
+    ]
 
 
 def test_the_command_writes_the_page_and_says_what_is_wrong_with_a_folder(copied, tmp_path):

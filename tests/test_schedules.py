@@ -29,9 +29,15 @@ def test_the_function_and_torchs_scheduler_agree(milestones, gamma):
 
 @pytest.mark.parametrize(
     ("milestones", "gamma", "words"),
-    [((150, 100), 0.1, "increasing"), ((0,), 0.1, "from 1 on"), ((1.5,), 0.1, "whole numbers"),
-     ((5, 5), 0.1, "increasing"), ((5,), 0.0, r"gamma is 0.0, but must be in \(0, 1\]"), ((5,), 10, "gamma is 10")],
-)  # fmt: skip
+    [
+        ((150, 100), 0.1, "increasing"),
+        ((0,), 0.1, "from 1 on"),
+        ((1.5,), 0.1, "whole numbers"),
+        ((5, 5), 0.1, "increasing"),
+        ((5,), 0.0, r"gamma is 0.0, but must be in \(0, 1\]"),
+        ((5,), 10, "gamma is 10"),
+    ],
+)
 def test_bad_schedules_are_refused(milestones, gamma, words):
     with pytest.raises(ValueError, match=words):
         schedules.multistep(0.1, milestones, gamma)

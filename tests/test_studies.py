@@ -344,8 +344,11 @@ def test_each_rate_of_the_texts_is_a_recipes_and_is_held_without_decay(monkeypat
     )
     built, build = [], text_rates.build
     monkeypatch.setattr(text_rates, "build", lambda recipe, *rest: built.append(recipe) or build(recipe, *rest))
-    monkeypatch.setattr(text_rates, "trained", lambda model, data, *rest, **options: trained(
-        model, data._replace(train=data.train[:2000]), *rest, **options))  # fmt: skip
+    monkeypatch.setattr(
+        text_rates,
+        "trained",
+        lambda model, data, *rest, **options: trained(model, data._replace(train=data.train[:2000]), *rest, **options),
+    )
     settings = [run for run in studies.STUDIES["text-rates"].settings if run["optimizer"] == "yogi"]
     assert [run["variant"] for run in settings] == ["", "-lr3", "-lr10", "-lr30"]
     found = [text_rates.measure(setting, None, None) for setting in settings]

@@ -76,8 +76,9 @@ def test_the_miniature_at_chosen_rates_is_a_source_of_its_own(monkeypatch):
     runs = [_run("adam", 500.0), _run("adam-lr10", 300.0), _run("padam", 280.0), _run("sgdm", 290.0), *pictures]
     found = evidence.at_chosen_rates(runs)
     assert [(run.source, run.cell, run.optimizer, run.last) for run in found] == [
-        ("chosen", "ptb/lstm2", "adam", 300.0), ("chosen", "ptb/lstm2", "padam", 280.0),
-    ]  # fmt: skip
+        ("chosen", "ptb/lstm2", "adam", 300.0),
+        ("chosen", "ptb/lstm2", "padam", 280.0),
+    ]
     several = _few(adam={"ptb/lstm2": (100, 104, 101)})
     monkeypatch.setattr(verdicts, "_packaged", lambda: {"small": several})
     better = verdicts.Less(metrics.end_loss, "padam", "adam")
@@ -105,9 +106,14 @@ def _both(narrow, wide, names=claims.SEVEN):
     return runs
 
 
-@pytest.mark.parametrize(("narrow", "wide", "verdict"), [
-    (1.02, 1.10, verdicts.HOLDS), (1.10, 1.02, verdicts.FAILS), (1.05, 1.051, verdicts.OPEN),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("narrow", "wide", "verdict"),
+    [
+        (1.02, 1.10, verdicts.HOLDS),
+        (1.10, 1.02, verdicts.FAILS),
+        (1.05, 1.051, verdicts.OPEN),
+    ],
+)
 def test_a_range_is_compared_with_another(narrow, wide, verdict):
     found = verdicts.summary(WIDER, _both(narrow, wide), "ptb")
     assert (found.verdict, found.networks, found.runs, found.partly) == (verdict, 1, 3, False)
@@ -158,10 +164,14 @@ def test_the_rate_is_chosen_by_the_held_out_loss_at_the_end(tmp_path):
         return {"setting": {"optimizer": name, "variant": variant}, "result": {"valid_loss": list(losses)}}
 
     runs = [
-        run("adam", "-lr0.33", 3.0, 6.0), run("adam", "", 6.0, 5.5), run("adam", "-lr3", 7.0, 5.4),
-        run("adam", "-lr10", 7.0, None), run("yogi", "", 5.0, 4.0), run("yogi", "-lr3", 5.0, 4.1),
+        run("adam", "-lr0.33", 3.0, 6.0),
+        run("adam", "", 6.0, 5.5),
+        run("adam", "-lr3", 7.0, 5.4),
+        run("adam", "-lr10", 7.0, None),
+        run("yogi", "", 5.0, 4.0),
+        run("yogi", "-lr3", 5.0, 4.1),
         run("padam", "", None, None),
-    ]  # fmt: skip
+    ]
     path = tmp_path / "text-rates.json"
     path.write_text(json.dumps({"runs": runs}))
     assert chosen.variants(path) == {"adam": "lr3", "yogi": ""}

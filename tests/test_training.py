@@ -61,8 +61,10 @@ def test_missing_digits_say_how_to_get_them(monkeypatch):
 
 
 def test_networks_are_built_by_name_and_seed():
-    one, other, wide = (models.build(*args, seed=seed) for args, seed in ((("convnet",), 0), (("convnet",), 1),
-                                                                         (("convnet-bn-w8", 7), 0)))  # fmt: skip
+    one, other, wide = (
+        models.build(*args, seed=seed)
+        for args, seed in ((("convnet",), 0), (("convnet",), 1), (("convnet-bn-w8", 7), 0))
+    )
     again = models.build("convnet", seed=0)
     assert all((a == b).all() for a, b in zip(one.parameters(), again.parameters(), strict=True))
     assert not (one[0].weight == other[0].weight).all()

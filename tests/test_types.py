@@ -70,8 +70,11 @@ def flagged(said):
 def test_mypy(scripts):
     run = subprocess.run(
         [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", "right.py", "wrong.py"],
-        capture_output=True, text=True, cwd=scripts, env=os.environ | {"MYPYPATH": str(ROOT)},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=scripts,
+        env=os.environ | {"MYPYPATH": str(ROOT)},
+    )
     assert flagged(run.stdout) == ([], [7, 8, 9]), run.stdout + run.stderr
 
 

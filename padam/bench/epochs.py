@@ -56,8 +56,19 @@ def _plain_epoch(model, optimizer, loader, device, precision, scaler):
     return total.item() / len(loader.dataset)
 
 
-def train(recipe, *, data=None, device=None, precision="auto", threads=None, rounds=5, examples=None, workers=None,
-          capture=False, say=lambda line: None):  # fmt: skip
+def train(
+    recipe,
+    *,
+    data=None,
+    device=None,
+    precision="auto",
+    threads=None,
+    rounds=5,
+    examples=None,
+    workers=None,
+    capture=False,
+    say=lambda line: None,
+):
     """Seconds that an epoch of training takes in our loop and in a plain one; returns a record.
 
     The plain loop is a DataLoader over torchvision's transforms, once without workers and once with `workers` of them
@@ -91,11 +102,15 @@ def train(recipe, *, data=None, device=None, precision="auto", threads=None, rou
     best = min((name for name in seconds if name != "ours"), key=lambda name: statistics.median(seconds[name]))
     ratios = [theirs / ours for theirs, ours in zip(seconds[best], seconds["ours"], strict=True)]
     return {
-        "bench": "train", "recipe": recipe.values(), "examples": len(pictures.train[1]),
+        "bench": "train",
+        "recipe": recipe.values(),
+        "examples": len(pictures.train[1]),
         "seconds": {name: [round(value, 4) for value in taken] for name, taken in seconds.items()},
-        "compared_with": best, "ratio": spread(ratios),
-        "precision": precision, **provenance(device, used),
-    }  # fmt: skip
+        "compared_with": best,
+        "ratio": spread(ratios),
+        "precision": precision,
+        **provenance(device, used),
+    }
 
 
 def _sides(recipe, pictures, device, precision, workers, capture):
@@ -111,9 +126,13 @@ def _sides(recipe, pictures, device, precision, workers, capture):
 
     def _plain(count):
         loader = torch.utils.data.DataLoader(
-            Plain(pictures), recipe.batch_size, shuffle=True, num_workers=count, persistent_workers=count > 0,
+            Plain(pictures),
+            recipe.batch_size,
+            shuffle=True,
+            num_workers=count,
+            persistent_workers=count > 0,
             pin_memory=device.type == "cuda",
-        )  # fmt: skip
+        )
         model, optimizer = build(recipe, pictures, device)
         scaler = formats.scaler(precision, device)
         return lambda: _plain_epoch(model, optimizer, loader, device, precision, scaler)

@@ -35,10 +35,15 @@ def spread(values, digits=4):
 def provenance(device, threads):
     """The keys of a record that say where, when and with what it was measured."""
     return {
-        "schema": 1, "device": origin.device_name(device), "threads": threads, "cores": os.cpu_count(),
-        "versions": origin.versions(), "commit": origin.commit(), "source_hash": [origin.source_hash()],
+        "schema": 1,
+        "device": origin.device_name(device),
+        "threads": threads,
+        "cores": os.cpu_count(),
+        "versions": origin.versions(),
+        "commit": origin.commit(),
+        "source_hash": [origin.source_hash()],
         "finished": now(),
-    }  # fmt: skip
+    }
 
 
 def load(kind, root=None):

@@ -13,9 +13,11 @@ from padam.optim import fused
 
 BYTES = 36  # a parameter, if each number is read once and written once
 NETWORKS = {
-    "small": ("convnet-bn-w16", 10, 28), "resnet18-w8": ("resnet18-w8", 10, 32), "resnet18": ("resnet18", 1000, 224),
+    "small": ("convnet-bn-w16", 10, 28),
+    "resnet18-w8": ("resnet18-w8", 10, 32),
+    "resnet18": ("resnet18", 1000, 224),
     "lstm2": ("lstm2", None, None),
-}  # fmt: skip
+}
 # A transformer of 24 layers, 1,792 wide, with 50,000 words: 1.0 billion parameters. On a GPU only.
 BILLION = ((50_000, 1792), *((3 * 1792, 1792), (1792, 1792), (4 * 1792, 1792), (1792, 4 * 1792), (1792,), (1792,)) * 24)
 LARGE, ESSENTIAL = 10**8, ("torch foreach", "torch fused", "foreach", "fused")  # above so many parameters only these
@@ -168,7 +170,7 @@ def _timed(sizes, device, rounds, say):
     rows = {
         name: {"seconds": spread(taken, 8), "bytes": round(moved[name], 1), "of_copy": _ratio(seconds["copy"], taken)}
         for name, taken in seconds.items()
-    }  # fmt: skip
+    }
     for ours, theirs in (("foreach", "torch foreach"), ("fused", "torch fused")):
         if ours in rows:
             rows[ours]["to_torch"] = _ratio(seconds[ours], seconds[theirs])
@@ -205,16 +207,21 @@ def tables(record):
     title += ["times torch's"]
     return {
         f"{network}, {found['parameters']:,} parameters": [
-            title, *(_row(name, row, found["parameters"]) for name, row in found["forms"].items())
+            title,
+            *(_row(name, row, found["parameters"]) for name, row in found["forms"].items()),
         ]
         for network, found in record["networks"].items()
-    }  # fmt: skip
+    }
 
 
 def _row(name, row, parameters):
     taken, ratio = row["seconds"], row.get("to_torch")
     return [
-        name, f"{1e3 * taken['median']:.3f}", f"{1e3 * taken['lowest']:.3f} to {1e3 * taken['highest']:.3f}",
-        f"{1e9 * taken['median'] / parameters:.2f}", f"{row['bytes']:.0f}", f"{row['of_copy']['median']:.0%}",
+        name,
+        f"{1e3 * taken['median']:.3f}",
+        f"{1e3 * taken['lowest']:.3f} to {1e3 * taken['highest']:.3f}",
+        f"{1e9 * taken['median'] / parameters:.2f}",
+        f"{row['bytes']:.0f}",
+        f"{row['of_copy']['median']:.0%}",
         f"{ratio['median']:.2f} ({ratio['lowest']:.2f} to {ratio['highest']:.2f})" if ratio else "",
-    ]  # fmt: skip
+    ]

@@ -37,8 +37,13 @@ _EPILOG = (
     "Records lie under --out by data set, model, optimizer and seed; a run that was interrupted goes on when the same "
     "command is given again. Everything is downloaded by data_scripts/, nothing by this command."
 )
-app = typer.Typer(help="Retrain the experiments of the Padam paper.", no_args_is_help=True, add_completion=False,
-                  rich_markup_mode=None, epilog=_EPILOG)  # fmt: skip
+app = typer.Typer(
+    help="Retrain the experiments of the Padam paper.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    epilog=_EPILOG,
+)
 bench = typer.Typer(help="Time things fairly: both sides in turn, in one run.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 _out = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
@@ -95,12 +100,20 @@ def show(id: Id, profile: Profile = None, set_: Set = ()):
 
 @app.command()
 def train(
-    id: Id, profile: Profile = None, set_: Set = (),
+    id: Id,
+    profile: Profile = None,
+    set_: Set = (),
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order and crops.")] = 0,
-    out: Out = None, data: Data = None, device: Device = None, precision: Precision = "auto", threads: Threads = None,
-    budget: Budget = None, plan: Plan = False, capture: Capture = False,
+    out: Out = None,
+    data: Data = None,
+    device: Device = None,
+    precision: Precision = "auto",
+    threads: Threads = None,
+    budget: Budget = None,
+    plan: Plan = False,
+    capture: Capture = False,
     keep: Keep = False,
-):  # fmt: skip
+):
     """Train one recipe to its record. Ctrl-C finishes the epoch first; the same command goes on.
 
     Ends with 0 when the record is there, 3 when the budget was spent before, 4 when another process is at it, 130 after
@@ -125,8 +138,18 @@ def train(
 
     with ends_told(), warnings.catch_warnings():
         warnings.showwarning = lambda message, *rest: say(f"Warning: {message}")
-        record = training.train(recipe, seed, out, data=data, device=device, precision=precision, threads=threads,
-                                budget=limit, capture=capture, keep=keep)  # fmt: skip
+        record = training.train(
+            recipe,
+            seed,
+            out,
+            data=data,
+            device=device,
+            precision=precision,
+            threads=threads,
+            budget=limit,
+            capture=capture,
+            keep=keep,
+        )
     diverged = record["outcome"] == "diverged"
     end = f"diverged in epoch {records.epochs_run(record)}" if diverged else f"finished: {said(records.final(record))}"
     say(f"{cell.label}: {end}\n{cell.path}", err=False)
@@ -135,12 +158,21 @@ def train(
 @app.command("reproduce")
 def reproduce_(
     what: Annotated[str, typer.Argument(metavar="|".join(recipes.TABLES), help="A table or figure of the paper.")],
-    profile: Profile = None, seeds: Seeds = 3, only: Only = (),
+    profile: Profile = None,
+    seeds: Seeds = 3,
+    only: Only = (),
     jobs: Annotated[int, typer.Option(min=1, help="Processes at a time; on a CPU each has one thread then.")] = 1,
-    out: Out = None, data: Data = None, device: Device = None, precision: Precision = "auto", threads: Threads = None,
-    budget: Budget = None, plan: Plan = False, capture: Capture = False, keep: Keep = False,
+    out: Out = None,
+    data: Data = None,
+    device: Device = None,
+    precision: Precision = "auto",
+    threads: Threads = None,
+    budget: Budget = None,
+    plan: Plan = False,
+    capture: Capture = False,
+    keep: Keep = False,
     commands: Annotated[bool, typer.Option("--commands", help="Only print a shell line for each missing run.")] = False,
-):  # fmt: skip
+):
     """Fill the missing records of a table, most wanted first. Stop it at will; the same command goes on.
 
     With several cards each process has one of its own. A run that fails does not stop the others; all failures are
@@ -168,8 +200,11 @@ def reproduce_(
     there = sum(cell.state in ("filled", "diverged") for cell in found)
     elsewhere = len(found) - there - len(todo)
     others = f", {elsewhere} running elsewhere" if elsewhere else ""
-    say(f"{what}: {there} of {len(found)} records are there{others}, {len(todo)} to do, {jobs} at a time"
-        f"{running.time_left(found, jobs)}.", err=False)  # fmt: skip
+    say(
+        f"{what}: {there} of {len(found)} records are there{others}, {len(todo)} to do, {jobs} at a time"
+        f"{running.time_left(found, jobs)}.",
+        err=False,
+    )
     if plan:
         for cell in found:
             say(f"  {running.in_words(cell)}", err=False)
@@ -264,13 +299,17 @@ def results(
 @bench.command("train")
 def bench_train(
     id: Annotated[str, typer.Argument(metavar="ID", help="A recipe of pictures.")] = "cifar10/vgg16/padam",
-    profile: Profile = None, rounds: Annotated[int, typer.Option(min=1, help="Epochs of each that are timed.")] = 5,
+    profile: Profile = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Epochs of each that are timed.")] = 5,
     examples: Annotated[int | None, typer.Option(min=1, help="Only so many pictures; default all.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Of the plain loop; default one a core.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the record; default padam/records/bench.")] = None,
-    data: Data = None, device: Device = None, precision: Precision = "auto", threads: Threads = None,
+    data: Data = None,
+    device: Device = None,
+    precision: Precision = "auto",
+    threads: Threads = None,
     capture: Capture = False,
-):  # fmt: skip
+):
     """Seconds per epoch of our loop against a plain DataLoader with torchvision's transforms, in turn.
 
     Example: python -m padam bench train cifar10/vgg16/padam --profile small --threads 1
@@ -279,9 +318,17 @@ def bench_train(
 
     with ends_told():
         record = benchmarks.train(
-            _recipe(id, profile), data=data, device=device, precision=precision, threads=threads, rounds=rounds,
-            examples=examples, workers=workers, capture=capture, say=lambda line: typer.echo(line, err=True),
-        )  # fmt: skip
+            _recipe(id, profile),
+            data=data,
+            device=device,
+            precision=precision,
+            threads=threads,
+            rounds=rounds,
+            examples=examples,
+            workers=workers,
+            capture=capture,
+            say=lambda line: typer.echo(line, err=True),
+        )
         path = benchmarks.keep(record, out)
     ratio = record["ratio"]
     typer.echo(
@@ -292,13 +339,17 @@ def bench_train(
 
 @bench.command("step")
 def bench_step(
-    network: Annotated[list[str] | None, typer.Option(
-        help="small, resnet18-w8, resnet18, lstm2 or billion (70 GB, CUDA); may be repeated; default all that fit."
-    )] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="small, resnet18-w8, resnet18, lstm2 or billion (70 GB, CUDA); may be repeated; default all that fit."
+        ),
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each form is timed.")] = 15,
     out: Annotated[Path | None, typer.Option(help="Folder of the record; default padam/records/bench.")] = None,
-    device: Device = None, threads: Threads = None,
-):  # fmt: skip
+    device: Device = None,
+    threads: Threads = None,
+):
     """Seconds per step of Padam in each of its forms, torch's Amsgrad and a copy of as many bytes, in turn.
 
     Example: python -m padam bench step --network resnet18 --threads 2
@@ -320,15 +371,20 @@ def bench_step(
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(
-        metavar="NAME",
-        help="tolerance, rates, moments, miniature, treebank, text-rates, text-dial, text-decay, dial; --plan says "
-        "what each measures.",
-    )],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="tolerance, rates, moments, miniature, treebank, text-rates, text-dial, text-decay, dial; --plan says "
+            "what each measures.",
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder of the record; default padam/records/studies.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes at a time, each with one thread.")] = 1,
-    data: Data = None, budget: Budget = None, plan: Plan = False,
-):  # fmt: skip
+    data: Data = None,
+    budget: Budget = None,
+    plan: Plan = False,
+):
     """A measurement behind a chapter's picture: many short runs, or a look inside long ones. Stop it at will.
 
     Ends with 0 when the record is there, 3 when the budget was spent before, 4 when another process is at it, 130 after
@@ -343,8 +399,11 @@ def study(
     what, limit = studies.STUDIES[name], _left_of(budget)
     with ends_told():
         measured, total = studies.progress(what, out)
-        typer.echo(f"{name}: {what.question}\n{measured} of {total} runs are measured; all take about "
-                   f"{what.minutes:g} minutes of one core.", err=not plan)  # fmt: skip
+        typer.echo(
+            f"{name}: {what.question}\n{measured} of {total} runs are measured; all take about "
+            f"{what.minutes:g} minutes of one core.",
+            err=not plan,
+        )
         if plan:
             return
         studies.conduct(what, out, data=data, jobs=jobs, budget=limit, say=lambda line: typer.echo(line, err=True))

@@ -44,25 +44,47 @@ def device(text):
 
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="dataset/model/optimizer[-variant], as `list` shows them.")]
-Profile = Annotated[str | None, typer.Option(callback=profile, metavar="quick|small|full",
-    help="How large; default $PADAM_PROFILE, else quick.")]  # fmt: skip
-Set = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE",
-    help="Another value of a setting, as in lr=0.03 or p=1/16: the optimizer's, batch_size, epochs. Repeatable.",
-)]  # fmt: skip
+Profile = Annotated[
+    str | None,
+    typer.Option(callback=profile, metavar="quick|small|full", help="How large; default $PADAM_PROFILE, else quick."),
+]
+Set = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Another value of a setting, as in lr=0.03 or p=1/16: the optimizer's, batch_size, epochs. Repeatable.",
+    ),
+]
 Seeds = Annotated[int, typer.Option(min=1, help="How many seeds of each, from 0.")]
-Out = Annotated[Path | None, typer.Option(
-    help="Folder of the records; default padam/records/runs in a checkout, else ./padam-runs.")]  # fmt: skip
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the records; default padam/records/runs in a checkout, else ./padam-runs."),
+]
 Data = Annotated[Path | None, typer.Option(help="Folder of the data sets; default $PADAM_DATA, else data.")]
-Device = Annotated[str | None, typer.Option(callback=device,
-    help="cpu, cuda or cuda:N; default CUDA where there is one.")]  # fmt: skip
-Precision = Annotated[str, typer.Option(
-    help="auto, fp32, bf16 or fp16; auto is bf16 on CUDA from 8.0 on, fp16 below, fp32 on a CPU.")]  # fmt: skip
+Device = Annotated[
+    str | None, typer.Option(callback=device, help="cpu, cuda or cuda:N; default CUDA where there is one.")
+]
+Precision = Annotated[
+    str, typer.Option(help="auto, fp32, bf16 or fp16; auto is bf16 on CUDA from 8.0 on, fp16 below, fp32 on a CPU.")
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the CPU; default all of them.")]
-Budget = Annotated[str | None, typer.Option(callback=seconds, metavar="TIME",
-    help="Stop at the end of an epoch before so much time is spent: 90s, 25m, 1h30m.")]  # fmt: skip
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        callback=seconds,
+        metavar="TIME",
+        help="Stop at the end of an epoch before so much time is spent: 90s, 25m, 1h30m.",
+    ),
+]
 Plan = Annotated[bool, typer.Option("--plan", help="Only say what would be done.")]
 Capture = Annotated[bool, typer.Option("--capture", help="Replay the step as a CUDA graph; no GPU has tried this yet.")]
 Keep = Annotated[bool, typer.Option("--keep", help="Keep the last checkpoint, which holds the weights.")]
-Only = Annotated[list[str], typer.Option("--only", metavar="NAME",
-    help="Only these networks, optimizers or seeds, as in vgg16, padam or seed0. Repeatable; one of a kind is enough.",
-)]  # fmt: skip
+Only = Annotated[
+    list[str],
+    typer.Option(
+        "--only",
+        metavar="NAME",
+        help="Only these networks, optimizers or seeds: vgg16, padam, seed0. Repeatable; one of each kind will do.",
+    ),
+]

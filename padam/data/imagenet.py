@@ -36,9 +36,13 @@ def load(name, root):
     side = manifest["size"]
     parts = [_part(packed, part, manifest) for part in packing.PARTS]
     return Images(
-        *parts, torch.tensor(_MEAN), torch.tensor(_STD), flip=True, resized=side if side < 256 else side * 7 // 8,
+        *parts,
+        torch.tensor(_MEAN),
+        torch.tensor(_STD),
+        flip=True,
+        resized=side if side < 256 else side * 7 // 8,
         packed=tuple(manifest["parts"][part]["sha256"] for part in packing.PARTS),
-    )  # fmt: skip
+    )
 
 
 def _pack(name, folder, root):

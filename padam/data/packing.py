@@ -299,11 +299,12 @@ def _finish(partial, part, source, folder):
     np.save(partial / f"{part}-labels.npy", labels)
     name = _relative([path for path, _ in files], folder)
     return {
-        "count": len(kept), "per_class": counts.tolist(),
+        "count": len(kept),
+        "per_class": counts.tolist(),
         "converted": {name[k]: notes[k] for k in np.flatnonzero(states == _CONVERTED).tolist()},
         "broken": {name[k]: notes[k] for k in np.flatnonzero(states == _BROKEN).tolist()},
         "sha256": digest(partial / f"{part}-pixels.npy", "sha256"),
-    }  # fmt: skip
+    }
 
 
 def _close(path, kept):

@@ -196,26 +196,34 @@ def page(root=None):
         f"    {line}" for line in lines
     )
     return _PAGE.format(
-        tables=_networks(tables.table1, claims.CELLS, found), missing=fills if lines else "Nothing of ours is missing.",
-        elsewhere10=rows(*tables.elsewhere(found, "cifar10")), elsewhere100=rows(*tables.elsewhere(found, "cifar100")),
-        cifar10=rows(*tables.figure1("cifar10", found)), cifar100=rows(*tables.figure1("cifar100", found)),
-        finals=rows(*tables.verdicts(found)), curves=rows(*tables.verdicts(found, about="curves")),
+        tables=_networks(tables.table1, claims.CELLS, found),
+        missing=fills if lines else "Nothing of ours is missing.",
+        elsewhere10=rows(*tables.elsewhere(found, "cifar10")),
+        elsewhere100=rows(*tables.elsewhere(found, "cifar100")),
+        cifar10=rows(*tables.figure1("cifar10", found)),
+        cifar100=rows(*tables.figure1("cifar100", found)),
+        finals=rows(*tables.verdicts(found)),
+        curves=rows(*tables.verdicts(found, about="curves")),
         dial=rows(*tables.verdicts(found, about="figure 1")),
         theirs=rows(*tables.on_the_way(found, "reproduction-2019")),
         ours=_ways(found, claims.CELLS),
-        otherwise=rows(*tables.disagreements(found)), hundred=rows(*tables.verdicts(found, "cifar100")),
+        otherwise=rows(*tables.disagreements(found)),
+        hundred=rows(*tables.verdicts(found, "cifar100")),
         hundred_curves=rows(*tables.verdicts(found, "cifar100", "curves")),
         readings=rows(("sentence", "as it is read here"), *((f"“{c.text}”", c.reading) for c in claims.CLAIMS)),
-        ablation=rows(*tables.ablation(found)), tuned=rows(*tables.tuned(found)),
+        ablation=rows(*tables.ablation(found)),
+        tuned=rows(*tables.tuned(found)),
         ablation_large=rows(*tables.ablation(found, "imagenet/resnet18")),
-        variants=rows(*tables.variants(found)), provenance=rows(*tables.provenance(root)),
+        variants=rows(*tables.variants(found)),
+        provenance=rows(*tables.provenance(root)),
         pictures=_networks(tables.table2, claims.LARGE, found),
         large=rows(*tables.verdicts(found, "imagenet")),
         large_curves=rows(*tables.verdicts(found, "imagenet", "curves")),
         large_ours=_ways(found, claims.LARGE),
         texts=_networks(tables.table3, claims.TEXTS, found),
-        spoken=rows(*tables.verdicts(found, "ptb")), spoken_curves=rows(*tables.verdicts(found, "ptb", "curves")),
-    )  # fmt: skip
+        spoken=rows(*tables.verdicts(found, "ptb")),
+        spoken_curves=rows(*tables.verdicts(found, "ptb", "curves")),
+    )
 
 
 def _networks(table, cells, found):

@@ -78,9 +78,16 @@ def curve(source, cell, optimizer, history, **more):
     five = [100 * error for error in history.get("test_error_top5", []) if error is not None] or [None]
     known = [end for end in ends if end is not None]
     return Run(
-        source, cell, optimizer, last=ends[-1], best=min(known, default=None), last_top5=five[-1], best_top5=min(five),
-        history=history, **more,
-    )  # fmt: skip
+        source,
+        cell,
+        optimizer,
+        last=ends[-1],
+        best=min(known, default=None),
+        last_top5=five[-1],
+        best_top5=min(five),
+        history=history,
+        **more,
+    )
 
 
 def collect(root=None):
@@ -140,9 +147,14 @@ def _ours(record):
     recipe = record["recipe"]
     dataset, model, name = recipe["id"].split("/")
     return curve(
-        recipe["profile"], f"{dataset}/{model}", name, record["history"], seed=record["seed"],
-        milestones=tuple(recipe["milestones"]), diverged=_diverged(record),
-    )  # fmt: skip
+        recipe["profile"],
+        f"{dataset}/{model}",
+        name,
+        record["history"],
+        seed=record["seed"],
+        milestones=tuple(recipe["milestones"]),
+        diverged=_diverged(record),
+    )
 
 
 def _published(name, run):

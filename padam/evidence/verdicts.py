@@ -82,8 +82,11 @@ def borrowed(runs, metric, dataset, pair=()):
     own, wobbles = _spread(runs, metric, dataset), []
     if own is None and runs[0].source not in evidence.MINIATURES:
         ours = dataset if dataset in ("imagenet", "ptb") else "cifar10"
-        own = _spread(*(_packaged()[_LENDER], best, dataset) if metric in (last, best) and ours == "cifar10"
-                      else (_packaged()["small"], metric, ours))  # fmt: skip
+        own = _spread(
+            *(_packaged()[_LENDER], best, dataset)
+            if metric in (last, best) and ours == "cifar10"
+            else (_packaged()["small"], metric, ours)
+        )
         wobbles = [wobble(run) for run in pair] if metric in BEST else []
     if own is None:
         return math.inf
@@ -219,8 +222,13 @@ class Wider(Claim):
         difference, half = ranges[0].difference - ranges[1].difference, math.hypot(*(each.half for each in ranges))
         less = Less(self.metric, self.narrow, self.wide)
         count, partly = min(each.runs for each in ranges), len(names) < len(self.optimizers)
-        return {cell: [Judged(less, _verdict(difference, half, 0), difference, half, ranges[0].seeds, count,
-                              ranges[0].how, partly)]}  # fmt: skip
+        return {
+            cell: [
+                Judged(
+                    less, _verdict(difference, half, 0), difference, half, ranges[0].seeds, count, ranges[0].how, partly
+                )
+            ]
+        }
 
     def _range(self, row, names, runs, cell):
         means = {name: fmean(value for value, _ in _values(self.metric, row[name]).values()) for name in names}
@@ -259,6 +267,10 @@ def summary(claim, runs, dataset="cifar10"):
     verdicts = [verdict(each) for each in judged.values()]
     counts = [each.runs for network in judged.values() for each in network]
     return Summary(
-        verdict(verdicts), verdicts.count(HOLDS), verdicts.count(FAILS), len(verdicts), min(counts, default=0),
+        verdict(verdicts),
+        verdicts.count(HOLDS),
+        verdicts.count(FAILS),
+        len(verdicts),
+        min(counts, default=0),
         any(len(each) < len(claim.comparisons) or any(one.partly for one in each) for each in judged.values()),
-    )  # fmt: skip
+    )

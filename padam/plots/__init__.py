@@ -10,6 +10,19 @@ from padam.plots.shapes import effective_rates, family, network, samples, trajec
 from padam.plots.speed import roofline, steps
 
 __all__ = [
-    "STYLE", "curves", "differences", "effective_rates", "envelope", "family", "fraction", "histories", "look",
-    "network", "published", "roofline", "samples", "steps", "trajectories",
-]  # fmt: skip
+    "STYLE",
+    "curves",
+    "differences",
+    "effective_rates",
+    "envelope",
+    "family",
+    "fraction",
+    "histories",
+    "look",
+    "network",
+    "published",
+    "roofline",
+    "samples",
+    "steps",
+    "trajectories",
+]

@@ -195,11 +195,24 @@ def get(id, profile=None, changes=None):
     if dataset in section5.BORROWED and not id.startswith("cifar100/resnet18/padam"):
         sources |= {key: section5.BORROWED[dataset] for key, source in sources.items() if source.startswith("paper")}
     return Recipe(
-        id=id, profile=profile, dataset=data, model=model + endings.get(model, ""), optimizer=optimizer,
-        variant=variant or None, hyper=hyper, batch_size=batch, train_size=train_size, epochs=epochs,
-        milestones=_in_proportion(paper_milestones, epochs / paper_epochs), gamma=0.1, holdout=holdout,
-        sources=sources, loop=loop, text=text, changes=changes,
-    )  # fmt: skip
+        id=id,
+        profile=profile,
+        dataset=data,
+        model=model + endings.get(model, ""),
+        optimizer=optimizer,
+        variant=variant or None,
+        hyper=hyper,
+        batch_size=batch,
+        train_size=train_size,
+        epochs=epochs,
+        milestones=_in_proportion(paper_milestones, epochs / paper_epochs),
+        gamma=0.1,
+        holdout=holdout,
+        sources=sources,
+        loop=loop,
+        text=text,
+        changes=changes,
+    )
 
 
 def _in_proportion(milestones, share):

@@ -27,25 +27,39 @@ MODELS = {
 # epochs, training examples to use (None: all), held out, how many training examples that makes, and why.
 CIFAR_SMALL = ({"vgg16": "-w16", "resnet18": "-w8", "wrn16-4": "-w16"}, None, 60, 10_000, 5_000, 10_000)
 IMAGENET_SMALL = (
-    "imagenet-subset", {"vgg16": "-w8", "resnet18": "-w8"}, 64, 160, 2_500, 0, 2_500,
+    "imagenet-subset",
+    {"vgg16": "-w8", "resnet18": "-w8"},
+    64,
+    160,
+    2_500,
+    0,
+    2_500,
     "ResNet-18 ends far better on what it has seen than on the rest here: the study `miniature`",
-)  # fmt: skip
+)
 SECONDS = "runs in seconds anywhere"
 QUICK_IMAGES = ("mnist5k", {"vgg16": "-w8", "resnet18": "-w4", "wrn16-4": "-w4"}, None, 4, None, 0, 4_000, SECONDS)
 MINIATURES = {
     ("cifar10", "small"): (
-        "cifar10", *CIFAR_SMALL, "training error ends well below test error here, so there is a gap to compare",
+        "cifar10",
+        *CIFAR_SMALL,
+        "training error ends well below test error here, so there is a gap to compare",
     ),
     ("cifar100", "small"): ("cifar100", *CIFAR_SMALL, "as CIFAR-10's"),
     ("imagenet", "small"): IMAGENET_SMALL,
     ("imagenet-subset", "small"): IMAGENET_SMALL,
     ("ptb", "small"): (
-        "ptb", {"lstm2": "-h200", "lstm3": "-h200"}, None, 24, 100_000, 0, 100_000,
+        "ptb",
+        {"lstm2": "-h200", "lstm3": "-h200"},
+        None,
+        24,
+        100_000,
+        0,
+        100_000,
         "training perplexity ends well below held out perplexity here, which the decays flatten: the study `treebank`",
     ),
     **{(data, "quick"): QUICK_IMAGES for data in ("cifar10", "cifar100", "imagenet", "imagenet-subset")},
     ("ptb", "quick"): ("pydoc", {"lstm2": "-h64", "lstm3": "-h64"}, None, 4, None, 0, 60_000, SECONDS),
-}  # fmt: skip
+}
 
 # Optimizer -> {setting: (value, source)}. CIFAR first; the others say what they change.
 BETAS = ((0.9, 0.999), PAPER)
@@ -116,14 +130,18 @@ PTB["adamw"] = {
 # What differs between the two and the three layers.
 LAYERS = {
     "lstm2": {
-        "sgdm": {"lr": (1.0, PAPER)}, "yogi": {"lr": (1e-2, PAPER)}, "adabound": {"final_lr": (10.0, PAPER)},
+        "sgdm": {"lr": (1.0, PAPER)},
+        "yogi": {"lr": (1e-2, PAPER)},
+        "adabound": {"final_lr": (10.0, PAPER)},
         "padam": {"lr": (0.01, PAPER), "p": (0.4, PAPER)},
     },
     "lstm3": {
-        "sgdm": {"lr": (10.0, PAPER)}, "yogi": {"lr": (0.1, PAPER)}, "adabound": {"final_lr": (100.0, PAPER)},
+        "sgdm": {"lr": (10.0, PAPER)},
+        "yogi": {"lr": (0.1, PAPER)},
+        "adabound": {"final_lr": (100.0, PAPER)},
         "padam": {"lr": (1.0, PAPER), "p": (0.2, PAPER)},
     },
-}  # fmt: skip
+}
 
 # Data sets on which the paper did not run these, Figure 1's ResNet-18 with Padam on CIFAR-100 excepted.
 BORROWED = {
@@ -137,9 +155,17 @@ ABLATION = "chosen here: an ablation"
 # time (`bptt`; the length varies from window to window where `varied`), the norm at which gradients are clipped, the
 # dropouts of `padam.models.Regularisation`, and the weights of its two penalties.
 AWD_LSTM = {
-    "bptt": 70, "varied": True, "clip": 0.25,
-    "words": 0.1, "inputs": 0.4, "hidden": 0.25, "output": 0.4, "weights": 0.5, "activation": 2.0, "temporal": 1.0,
-}  # fmt: skip
+    "bptt": 70,
+    "varied": True,
+    "clip": 0.25,
+    "words": 0.1,
+    "inputs": 0.4,
+    "hidden": 0.25,
+    "output": 0.4,
+    "weights": 0.5,
+    "activation": 2.0,
+    "temporal": 1.0,
+}
 
 
 def softened(strength):

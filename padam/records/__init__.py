@@ -11,8 +11,16 @@ from padam import recipes
 
 SCHEMA = 2  # of runs; studies and benchmarks have their own
 _DERIVED = (  # what version 1 kept twice: it stands in the recipe, or is counted from the history
-    "dataset", "model", "optimizer", "variant", "profile", "epochs_paper", "epochs_planned", "epochs_run", "final",
-)  # fmt: skip
+    "dataset",
+    "model",
+    "optimizer",
+    "variant",
+    "profile",
+    "epochs_paper",
+    "epochs_planned",
+    "epochs_run",
+    "final",
+)
 HERE = Path(__file__).parent
 
 

@@ -8,6 +8,21 @@ from padam.running.cells import Cell, cells, command, in_words, look, only, summ
 from padam.running.local import BUSY, FINISHED, INTERRUPTED, START, STOPPED, Job, Local, Outcome, exit_status
 
 __all__ = [
-    "BUSY", "FINISHED", "INTERRUPTED", "START", "STOPPED", "Cell", "Job", "Local", "Outcome", "cells", "command",
-    "exit_status", "in_words", "look", "only", "summary", "time_left",
-]  # fmt: skip
+    "BUSY",
+    "FINISHED",
+    "INTERRUPTED",
+    "START",
+    "STOPPED",
+    "Cell",
+    "Job",
+    "Local",
+    "Outcome",
+    "cells",
+    "command",
+    "exit_status",
+    "in_words",
+    "look",
+    "only",
+    "summary",
+    "time_left",
+]

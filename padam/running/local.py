@@ -124,9 +124,14 @@ class Local:
         # In a session of its own, Ctrl-C reaches it through us alone, once for each time it was pressed.
         with self.lock:
             process = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", env=env,
+                command,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                env=env,
                 start_new_session=True,
-            )  # fmt: skip
+            )
             self.processes.add(process)
             if self.interrupted:  # since the job was taken
                 process.send_signal(signal.SIGINT)

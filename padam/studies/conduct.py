@@ -136,8 +136,10 @@ def _work(study, todo, total, folder, data, jobs, budget, say):
             for process in pool._processes.values():
                 process.kill()
             there = f"{done_before + measured} of {total} runs are measured"
-            raise Stopped(f"{study.name}: stopped; {there}; the same command goes on.", interrupted=budget is None
-                          or time.monotonic() - begun < budget) from None  # fmt: skip
+            raise Stopped(
+                f"{study.name}: stopped; {there}; the same command goes on.",
+                interrupted=budget is None or time.monotonic() - begun < budget,
+            ) from None
         except BrokenProcessPool as error:
             raise OSError(
                 f"{study.name}: a process ended before its run did, perhaps for want of memory. What was measured is "
@@ -184,11 +186,21 @@ def _measured(study, setting, folder, data):
             result = study.measure(setting, data, target.with_suffix(""))
             seconds = records.plain(time.perf_counter() - begun)
             run = {
-                "schema": 1, "study": study.name, "fixed": study.fixed, "setting": setting, "result": _plain(result),
-                "seconds": seconds, "precision": "fp32", "device": provenance.device_name(torch.device("cpu")),
-                "threads": torch.get_num_threads(), "versions": provenance.versions(), "commit": provenance.commit(),
-                "source_hash": provenance.source_hash(study.measure.__module__), "started": started, "finished": now(),
-            }  # fmt: skip
+                "schema": 1,
+                "study": study.name,
+                "fixed": study.fixed,
+                "setting": setting,
+                "result": _plain(result),
+                "seconds": seconds,
+                "precision": "fp32",
+                "device": provenance.device_name(torch.device("cpu")),
+                "threads": torch.get_num_threads(),
+                "versions": provenance.versions(),
+                "commit": provenance.commit(),
+                "source_hash": provenance.source_hash(study.measure.__module__),
+                "started": started,
+                "finished": now(),
+            }
             files.write(target, records.dumps(run).encode(), exclusive=True)
             checkpoint.remove(target.with_suffix(""))
             return seconds
@@ -213,9 +225,17 @@ def _gathered(study, runs):
     devices = _all("device")
     kept = ("setting", "result", "seconds") + (("device",) if len(devices) > 1 else ())
     return {
-        "schema": 1, "study": study.name, "question": study.question, "fixed": study.fixed,
+        "schema": 1,
+        "study": study.name,
+        "question": study.question,
+        "fixed": study.fixed,
         "runs": [{name: run[name] for name in kept} for run in runs],
-        "precision": "fp32", "device": ", ".join(devices), "threads": max(_all("threads")),
-        "versions": runs[-1]["versions"], "commit": ", ".join(filter(None, _all("commit"))) or None,
-        "source_hash": _all("source_hash"), "started": min(_all("started")), "finished": max(_all("finished")),
-    }  # fmt: skip
+        "precision": "fp32",
+        "device": ", ".join(devices),
+        "threads": max(_all("threads")),
+        "versions": runs[-1]["versions"],
+        "commit": ", ".join(filter(None, _all("commit"))) or None,
+        "source_hash": _all("source_hash"),
+        "started": min(_all("started")),
+        "finished": max(_all("finished")),
+    }

@@ -101,8 +101,10 @@ class Plan:
                 shrinkages.append(_SHRINKAGES[_SHRINKAGES.index(shrinkage) + 1])
             wanted = (
                 _choose(p, self.rate(p, step), size, seed)
-                for seed in self.seeds for step in steps for size in shrinkages
-            )  # fmt: skip
+                for seed in self.seeds
+                for step in steps
+                for size in shrinkages
+            )
             more += [setting for setting in wanted if setting not in mine]
         return tuple(more)
 
@@ -127,9 +129,17 @@ class Plan:
         model = models.build(self.model)
         optimizer = build(model, setting)
         rows = trained(
-            model, self.pictures(setting, data), optimizer, _observe, folder,
-            epochs=self.epochs, batch_size=_BATCH, milestones=self.milestones, gamma=0.1, seed=setting["seed"],
-        )  # fmt: skip
+            model,
+            self.pictures(setting, data),
+            optimizer,
+            _observe,
+            folder,
+            epochs=self.epochs,
+            batch_size=_BATCH,
+            milestones=self.milestones,
+            gamma=0.1,
+            seed=setting["seed"],
+        )
         v_hat = torch.cat([state["max_exp_avg_sq"].flatten() for state in optimizer.state.values()]).double()
         shares = torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64)
         return columns(rows) | {"v_hat": torch.quantile((v_hat.sqrt() + _EPS) ** 2, shares).tolist()}
@@ -140,9 +150,15 @@ def build(model, setting):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*p = ", category=UserWarning)  # of exponents beyond the proof
         return optim.Padam(
-            model.parameters(), lr=setting["lr"], betas=(0.9, 0.999), eps=_EPS, p=setting["p"], correction="exact",
-            weight_decay=setting["shrinkage"] / setting["lr"], decay="decoupled",
-        )  # fmt: skip
+            model.parameters(),
+            lr=setting["lr"],
+            betas=(0.9, 0.999),
+            eps=_EPS,
+            p=setting["p"],
+            correction="exact",
+            weight_decay=setting["shrinkage"] / setting["lr"],
+            decay="decoupled",
+        )
 
 
 def chosen(runs):
@@ -191,19 +207,34 @@ def _observe(trainer, row, before):
 
 def _fixed(plan, pictures):
     return {
-        "dataset": "cifar10", "pictures": pictures, "model": plan.model, "batch_size": _BATCH, "epochs": plan.epochs,
-        "milestones": list(plan.milestones), "optimizer": "Padam, betas (0.9, 0.999), eps 1e-8, correction exact",
+        "dataset": "cifar10",
+        "pictures": pictures,
+        "model": plan.model,
+        "batch_size": _BATCH,
+        "epochs": plan.epochs,
+        "milestones": list(plan.milestones),
+        "optimizer": "Padam, betas (0.9, 0.999), eps 1e-8, correction exact",
         "shrinkage": "rate times decoupled weight decay: the share of a weight that a step at the base rate takes away",
         "choose": "lowest held out error after the last epoch, mean over seeds; grids are extended at their edges",
         "confirm": "the chosen settings on fresh seeds, each with training pictures that the choice never saw",
-    }  # fmt: skip
+    }
 
 
 SMALL = Plan(
-    model="convnet-bn-w32", exponents=(0.0, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1.0), steps=(-2, -1, 0, 1, 2),
-    shrinkages=(0.0, 1e-4, 3e-4, 1e-3), seeds=(0, 1, 2), fresh=tuple(range(100, 115)), train=5_000, held_out=5_000,
-    epochs=30, milestones=(15, 22), small=True, shift=0, flip=False,
-)  # fmt: skip
+    model="convnet-bn-w32",
+    exponents=(0.0, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1.0),
+    steps=(-2, -1, 0, 1, 2),
+    shrinkages=(0.0, 1e-4, 3e-4, 1e-3),
+    seeds=(0, 1, 2),
+    fresh=tuple(range(100, 115)),
+    train=5_000,
+    held_out=5_000,
+    epochs=30,
+    milestones=(15, 22),
+    small=True,
+    shift=0,
+    flip=False,
+)
 
 DIAL = Study(
     name="dial",

@@ -35,9 +35,17 @@ def measure(setting, data, folder):
     optimizer = optim.build(setting["optimizer"], model.parameters(), **hyper)
     epochs = setting["epochs"]
     rows = trained(
-        model, shown, optimizer, _observe, folder,
-        epochs=epochs, batch_size=setting["batch_size"], milestones=milestones(epochs), gamma=0.1, seed=setting["seed"],
-    )  # fmt: skip
+        model,
+        shown,
+        optimizer,
+        _observe,
+        folder,
+        epochs=epochs,
+        batch_size=setting["batch_size"],
+        milestones=milestones(epochs),
+        gamma=0.1,
+        seed=setting["seed"],
+    )
     return columns(rows) | {"parameters": sum(weights.numel() for weights in model.parameters())}
 
 
@@ -50,19 +58,24 @@ MINIATURE = Study(
     name="miniature",
     question="Which width, how many pictures and which batches make a miniature of ImageNet that has a gap?",
     fixed={
-        "dataset": "imagenet-subset, 50 classes at 64 pixels", "milestones": "the paper's, in proportion",
+        "dataset": "imagenet-subset, 50 classes at 64 pixels",
+        "milestones": "the paper's, in proportion",
         "settings": "the paper's for ImageNet",
         "seen_error": f"on {_SEEN:,} of the training pictures, treated as test pictures are",
     },
     settings=tuple(
         {"model": model, "pictures": size, "epochs": epochs, "batch_size": batch, "optimizer": name, "seed": 0}
         for model, size, epochs, batch, name in (
-            ("resnet18-w8", 5_000, 80, 64, "sgdm"), ("vgg16-w8", 5_000, 80, 64, "sgdm"),
-            ("resnet18-w8", 5_000, 80, 64, "adam"), ("resnet18-w8", 5_000, 80, 64, "padam"),
-            ("resnet18-w8", 5_000, 80, 256, "sgdm"), ("resnet18-w8", 25_000, 16, 64, "sgdm"),
-            ("resnet18-w8", 2_500, 160, 64, "sgdm"), ("resnet18-w16", 5_000, 40, 64, "sgdm"),
+            ("resnet18-w8", 5_000, 80, 64, "sgdm"),
+            ("vgg16-w8", 5_000, 80, 64, "sgdm"),
+            ("resnet18-w8", 5_000, 80, 64, "adam"),
+            ("resnet18-w8", 5_000, 80, 64, "padam"),
+            ("resnet18-w8", 5_000, 80, 256, "sgdm"),
+            ("resnet18-w8", 25_000, 16, 64, "sgdm"),
+            ("resnet18-w8", 2_500, 160, 64, "sgdm"),
+            ("resnet18-w16", 5_000, 40, 64, "sgdm"),
         )
     ),
     measure=measure,
     minutes=110,
-)  # fmt: skip
+)

@@ -25,9 +25,17 @@ def measure(setting, data, folder):
     torch.manual_seed(setting["seed"])
     model, optimizer = build(recipe, pictures, torch.device("cpu"))
     rows = trained(
-        model, pictures, optimizer, _observe, folder, epochs=recipe.epochs, batch_size=recipe.batch_size,
-        milestones=recipe.milestones, gamma=recipe.gamma, seed=setting["seed"],
-    )  # fmt: skip
+        model,
+        pictures,
+        optimizer,
+        _observe,
+        folder,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        milestones=recipe.milestones,
+        gamma=recipe.gamma,
+        seed=setting["seed"],
+    )
     return columns(rows)
 
 
@@ -61,11 +69,12 @@ MOMENTS = Study(
     name="moments",
     question="How are the second moments spread through a run, how often is v_hat above v, how far do weights move?",
     fixed={
-        "recipes": [f"cifar10/vgg16/{name}" for name in _OPTIMIZERS], "profile": "small",
+        "recipes": [f"cifar10/vgg16/{name}" for name in _OPTIMIZERS],
+        "profile": "small",
         "bins": {"lowest": _LOW, "highest": _HIGH, "per_decade": _PER_DECADE},
         "above": _SHARES.tolist(),
     },
     settings=tuple({"optimizer": name, "seed": 0} for name in _OPTIMIZERS),
     measure=measure,
     minutes=90,
-)  # fmt: skip
+)

@@ -41,9 +41,16 @@ def measure(setting, data, folder):
     model = models.build(_MODEL)
     optimizer = optim.build("adam" if name == "amsgrad" else name, model.parameters(), **hyper(name, lr))
     rows = trained(
-        model, pictures(data), optimizer, _observe, folder,
-        epochs=_EPOCHS, batch_size=_BATCH, milestones=_DECAYS, seed=seed,
-    )  # fmt: skip
+        model,
+        pictures(data),
+        optimizer,
+        _observe,
+        folder,
+        epochs=_EPOCHS,
+        batch_size=_BATCH,
+        milestones=_DECAYS,
+        seed=seed,
+    )
     return columns(rows)
 
 
@@ -56,8 +63,13 @@ RATES = Study(
     name="rates",
     question="How does the test error depend on the base rate, are the best ones equal, and what does a decay do?",
     fixed={
-        "dataset": "cifar10", "pictures": "5,000 to train, the next 5,000 held out, 10,000 to test, averaged to 16x16",
-        "model": _MODEL, "batch_size": _BATCH, "epochs": _EPOCHS, "milestones": list(_DECAYS), "augmentation": "none",
+        "dataset": "cifar10",
+        "pictures": "5,000 to train, the next 5,000 held out, 10,000 to test, averaged to 16x16",
+        "model": _MODEL,
+        "batch_size": _BATCH,
+        "epochs": _EPOCHS,
+        "milestones": list(_DECAYS),
+        "augmentation": "none",
         "settings": "the paper's for CIFAR-10 but for the rate; Padam folded, p = 1/8; AdamW's decay normalised",
     },
     settings=tuple(
@@ -65,4 +77,4 @@ RATES = Study(
     ),
     measure=measure,
     minutes=70,
-)  # fmt: skip
+)

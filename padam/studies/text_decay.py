@@ -12,8 +12,14 @@ _RATES = (1e-3, 3e-3, 1e-2)
 _OURS = 1.2e-6  # AWD-LSTM's, for plain SGD at rate 30; the recipes' of the Penn Treebank
 # Optimizer, weight decay: as an L2 penalty, of AdamW decoupled.
 _ARMS = (
-    ("adam", 0.0), ("adam", _OURS), ("adam", 1e-5), ("adam", 1e-4), ("adamw", _OURS), ("adamw", 1e-2), ("adamw", 0.1),
-)  # fmt: skip
+    ("adam", 0.0),
+    ("adam", _OURS),
+    ("adam", 1e-5),
+    ("adam", 1e-4),
+    ("adamw", _OURS),
+    ("adamw", 1e-2),
+    ("adamw", 0.1),
+)
 # And without the square root in the way: SGD-momentum, and Padam as the recipe for three layers has it.
 _OTHERS = (("sgdm", 3.0, {"momentum": 0.9}), ("padam", 1.0, {"p": 0.2}))
 # And with a memory that does not fade: Amsgrad, and Padam as the recipe for two layers has it.
@@ -46,7 +52,10 @@ TEXT_DECAY = Study(
     name="text-decay",
     question="What does weight decay do to an LSTM that Adam saturates, as a penalty and decoupled?",
     fixed={
-        "dataset": "pydoc", "model": _MODEL, "batch_size": _BATCH, "epochs": _EPOCHS,
+        "dataset": "pydoc",
+        "model": _MODEL,
+        "batch_size": _BATCH,
+        "epochs": _EPOCHS,
         "decay": "an L2 penalty's; of AdamW decoupled, so times the rate",
         "size, change": "mean of |h| and deviation of h over the words, last layer; weights: their root mean square",
     },
@@ -57,10 +66,13 @@ TEXT_DECAY = Study(
             *((name, lr, decay) for name, decay in _ARMS for lr in _RATES),
             *((name, lr, decay) for name, lr, _ in _OTHERS for decay in (0.0, _OURS)),
         )
-    ) + tuple(
+    )
+    + tuple(
         {"optimizer": name, "lr": lr, "decay": decay, "seed": seed, **more}
-        for seed in range(3) for name, lr, more in _KEEPING for decay in (0.0, 1e-5, 1e-4)
+        for seed in range(3)
+        for name, lr, more in _KEEPING
+        for decay in (0.0, 1e-5, 1e-4)
     ),
     measure=measure,
     minutes=40,
-)  # fmt: skip
+)

@@ -50,15 +50,21 @@ TEXT_DIAL = Study(
     name="text-dial",
     question="Which exponents, at which rates, leave the state in which a network only knows how frequent words are?",
     fixed={
-        "dataset": "pydoc", "model": _MODEL, "batch_size": _BATCH, "epochs": _EPOCHS, "optimizer": "Padam, folded",
+        "dataset": "pydoc",
+        "model": _MODEL,
+        "batch_size": _BATCH,
+        "epochs": _EPOCHS,
+        "optimizer": "Padam, folded",
         "effective": f"the effective rate of a coordinate whose second moment is {TYPICAL:g}",
         "layers": "the LSTM layers' rate over that of the embedding, which is the decoder as well",
         "p = 0": "SGD-momentum, torch's rate a tenth of the effective one, which is the same",
     },
     settings=tuple(
         {"p": p, "effective": effective, "layers": layers, "seed": seed}
-        for seed in range(3) for p, layers in _ARMS for effective in _RATES
+        for seed in range(3)
+        for p, layers in _ARMS
+        for effective in _RATES
     ),
     measure=measure,
     minutes=45,
-)  # fmt: skip
+)

@@ -17,9 +17,16 @@ def measure(setting, data, folder):
     torch.manual_seed(setting["seed"])
     model, optimizer = build(recipe, text, torch.device("cpu"))
     rows = trained(
-        model, text, optimizer, _observe, folder,
-        epochs=_EPOCHS, batch_size=recipe.batch_size, seed=setting["seed"], text=recipe.text,
-    )  # fmt: skip
+        model,
+        text,
+        optimizer,
+        _observe,
+        folder,
+        epochs=_EPOCHS,
+        batch_size=recipe.batch_size,
+        seed=setting["seed"],
+        text=recipe.text,
+    )
     return columns(rows)
 
 
@@ -31,13 +38,16 @@ TEXT_RATES = Study(
     name="text-rates",
     question="Which rate suits each optimizer on the miniature of the Penn Treebank experiment?",
     fixed={
-        "cell": _CELL, "epochs": _EPOCHS, "recipe": recipes.get(f"{_CELL}/padam", "small").values() | {"hyper": None},
+        "cell": _CELL,
+        "epochs": _EPOCHS,
+        "recipe": recipes.get(f"{_CELL}/padam", "small").values() | {"hyper": None},
         "variant": "the recipe's rate (none), or three, ten or thirty times it",
     },
     settings=tuple(
         {"optimizer": name, "variant": variant, "seed": 0}
-        for name in recipes.OPTIMIZERS for variant in ("", "-lr3", "-lr10", "-lr30")
+        for name in recipes.OPTIMIZERS
+        for variant in ("", "-lr3", "-lr10", "-lr30")
     ),
     measure=measure,
     minutes=110,  # 28 runs of four epochs of 38 to 90 s
-)  # fmt: skip
+)

@@ -58,10 +58,15 @@ TOLERANCE = Study(
     name="tolerance",
     question="Which base rates does each p stand, and how much of the difference is a change of units?",
     fixed={
-        "dataset": "mnist5k", "pictures": "4,000 digits averaged to 14x14", "model": "convnet-w8", "batch_size": _BATCH,
-        "steps": _STEPS, "loss": f"mean of the last {_LAST} steps", "settings": "Padam, correction none, no decay",
+        "dataset": "mnist5k",
+        "pictures": "4,000 digits averaged to 14x14",
+        "model": "convnet-w8",
+        "batch_size": _BATCH,
+        "steps": _STEPS,
+        "loss": f"mean of the last {_LAST} steps",
+        "settings": "Padam, correction none, no decay",
     },
     settings=tuple({"p": p, "lr": lr, "seed": seed} for seed in _SEEDS for p in _EXPONENTS for lr in _RATES),
     measure=measure,
     minutes=10,
-)  # fmt: skip
+)

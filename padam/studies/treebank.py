@@ -21,10 +21,18 @@ def measure(setting, data, folder):
     optimizer = optim.build("adam", model.parameters(), lr=setting["lr"], weight_decay=1.2e-6)
     epochs = _READ // setting["words"]
     rows = trained(
-        model, text, optimizer, _observe, folder,
-        epochs=epochs, batch_size=_BATCH, milestones=(epochs // 2, epochs * 3 // 4), gamma=0.1, seed=setting["seed"],
+        model,
+        text,
+        optimizer,
+        _observe,
+        folder,
+        epochs=epochs,
+        batch_size=_BATCH,
+        milestones=(epochs // 2, epochs * 3 // 4),
+        gamma=0.1,
+        seed=setting["seed"],
         text=chosen,
-    )  # fmt: skip
+    )
     return columns(rows) | {"parameters": sum(weights.numel() for weights in model.parameters())}
 
 
@@ -36,7 +44,11 @@ TREEBANK = Study(
     name="treebank",
     question="Which width, length of text, dropout and rate make a miniature of the Penn Treebank experiment?",
     fixed={
-        "dataset": "ptb", "model": "lstm2-hN", "optimizer": "adam", "weight_decay": 1.2e-6, "batch_size": _BATCH,
+        "dataset": "ptb",
+        "model": "lstm2-hN",
+        "optimizer": "adam",
+        "weight_decay": 1.2e-6,
+        "batch_size": _BATCH,
         "words read": f"{_READ:,} in all, so 12 epochs of 200,000 and 24 of 100,000",
         "milestones": "the rate is divided by 10 after a half and after three quarters of the epochs",
         "strength": "AWD-LSTM's dropouts and penalties times this",
@@ -44,10 +56,16 @@ TREEBANK = Study(
     settings=tuple(
         {"hidden": hidden, "words": words, "strength": strength, "lr": lr, "seed": 0}
         for hidden, words, strength, lr in (
-            (200, 200_000, 0.5, 3e-3), (200, 200_000, 0.25, 3e-3), (200, 100_000, 0.5, 3e-3), (128, 200_000, 0.5, 3e-3),
-            (200, 200_000, 0.5, 1e-3), (200, 100_000, 0.25, 3e-3), (200, 200_000, 0.0, 3e-3), (200, 200_000, 1.0, 3e-3),
+            (200, 200_000, 0.5, 3e-3),
+            (200, 200_000, 0.25, 3e-3),
+            (200, 100_000, 0.5, 3e-3),
+            (128, 200_000, 0.5, 3e-3),
+            (200, 200_000, 0.5, 1e-3),
+            (200, 100_000, 0.25, 3e-3),
+            (200, 200_000, 0.0, 3e-3),
+            (200, 200_000, 1.0, 3e-3),
         )
     ),
     measure=measure,
     minutes=100,
-)  # fmt: skip
+)

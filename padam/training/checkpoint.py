@@ -55,8 +55,9 @@ def load(folder):
         path.rename(path.with_suffix(".damaged"))
         warnings.warn(
             f"the checkpoint {path} is damaged (its bytes differ from when they were written); it was set aside as "
-            f"{path.stem}.damaged, and the one before it is taken.", stacklevel=2,
-        )  # fmt: skip
+            f"{path.stem}.damaged, and the one before it is taken.",
+            stacklevel=2,
+        )
     if there:
         raise ValueError(
             f"no checkpoint in {folder} is whole, so the run cannot go on. Remove that folder to start it again from "

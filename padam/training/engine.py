@@ -38,8 +38,23 @@ class Trainer:
     or with fewer pictures than processes.
     """
 
-    def __init__(self, model, data, optimizer, *, batch_size=128, milestones=(), gamma=0.1, seed=0, device="cpu",
-                 precision="fp32", capture=False, loop="plain", text=None, group=workers.ALONE):  # fmt: skip
+    def __init__(
+        self,
+        model,
+        data,
+        optimizer,
+        *,
+        batch_size=128,
+        milestones=(),
+        gamma=0.1,
+        seed=0,
+        device="cpu",
+        precision="fp32",
+        capture=False,
+        loop="plain",
+        text=None,
+        group=workers.ALONE,
+    ):
         self.device, self.precision = torch.device(device), precision
         self.model = model.to(self.device, memory_format=torch.channels_last)
         self.network, self.group = self.model, group  # the network is what trains; under torchrun it wraps the model

@@ -36,9 +36,15 @@ def fit(model, data, optimizer, *, epochs, batch_size=128, milestones=(), gamma=
     there, and that epoch's losses are in the history as they are.
     """
     trainer = Trainer(
-        model, data, optimizer,
-        batch_size=batch_size, milestones=milestones, gamma=gamma, seed=seed, text=text,
-    )  # fmt: skip
+        model,
+        data,
+        optimizer,
+        batch_size=batch_size,
+        milestones=milestones,
+        gamma=gamma,
+        seed=seed,
+        text=text,
+    )
     history, status = {}, "finished"
     with flushed_denormals(), bar(trainer, epochs, label) as progress:
         for _ in range(epochs):

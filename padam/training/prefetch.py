@@ -49,8 +49,9 @@ def ahead(pictures, pieces, device):
         try:
             for some in pieces:
                 # Room is made here and not in the thread, which would call CUDA while a graph is captured.
-                room = torch.empty((len(some), *pictures.shape[1:]), dtype=pictures.dtype,
-                                   pin_memory=device.type == "cuda")  # fmt: skip
+                room = torch.empty(
+                    (len(some), *pictures.shape[1:]), dtype=pictures.dtype, pin_memory=device.type == "cuda"
+                )
                 waiting.append(thread.submit(_read, pictures, some, room))
                 if len(waiting) > AHEAD:
                     yield waiting.popleft().result().to(device, non_blocking=True)

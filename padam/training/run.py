@@ -45,8 +45,19 @@ def _optimizer(recipe, parameters, **more):
     return optim.build(_BUILT_AS.get(recipe.optimizer, recipe.optimizer), parameters, **recipe.hyper, **more)
 
 
-def train(recipe, seed=0, out=None, *, data=None, device=None, precision="auto", threads=None, budget=None,
-          capture=False, keep=False):  # fmt: skip
+def train(
+    recipe,
+    seed=0,
+    out=None,
+    *,
+    data=None,
+    device=None,
+    precision="auto",
+    threads=None,
+    budget=None,
+    capture=False,
+    keep=False,
+):
     """Train a recipe and return its record; go on where an earlier call was interrupted.
 
     Args:
@@ -154,11 +165,18 @@ class _Run:
         self.trainer = self._trainer(device, formats.choose(precision, device), capture)
         source = provenance.source_hash()
         self.state = {
-            "recipe": recipe.values(), "seed": seed, "data": provenance.data_hash(self.data), "history": {},
-            "threads": torch.get_num_threads(), "precision": self.trainer.precision, "sources": [source],
-            "devices": [provenance.device_name(device)], "started": now(), "status": "running",
+            "recipe": recipe.values(),
+            "seed": seed,
+            "data": provenance.data_hash(self.data),
+            "history": {},
+            "threads": torch.get_num_threads(),
+            "precision": self.trainer.precision,
+            "sources": [source],
+            "devices": [provenance.device_name(device)],
+            "started": now(),
+            "status": "running",
             "processes": group.count,
-        }  # fmt: skip
+        }
         if saved:
             self._resume(saved, source)
 
@@ -167,10 +185,20 @@ class _Run:
         torch.manual_seed(self.seed)
         model, optimizer = build(recipe, self.data, device, **_capturable(recipe, capture))
         return Trainer(
-            model, self.data, optimizer, batch_size=recipe.batch_size,
-            milestones=recipe.milestones, gamma=recipe.gamma, seed=self.seed, device=device, precision=precision,
-            capture=capture, loop=recipe.loop, text=recipe.text, group=self.group,
-        )  # fmt: skip
+            model,
+            self.data,
+            optimizer,
+            batch_size=recipe.batch_size,
+            milestones=recipe.milestones,
+            gamma=recipe.gamma,
+            seed=self.seed,
+            device=device,
+            precision=precision,
+            capture=capture,
+            loop=recipe.loop,
+            text=recipe.text,
+            group=self.group,
+        )
 
     def _resume(self, saved, source):
         """Take over a checkpoint, if it is of this recipe, these data and these `_SETTINGS`."""
@@ -248,12 +276,21 @@ class _Run:
         state = self.state
         history = {key: [records.plain(v) for v in values] for key, values in state["history"].items()}
         return {
-            "schema": records.SCHEMA, "seed": self.seed, "recipe": state["recipe"], "history": history,
+            "schema": records.SCHEMA,
+            "seed": self.seed,
+            "recipe": state["recipe"],
+            "history": history,
             "outcome": "diverged" if state["status"] == "diverged" else "finished",
-            "precision": state["precision"], "device": ", ".join(state["devices"]), "threads": state["threads"],
-            "versions": provenance.versions(), "commit": provenance.commit(), "source_hash": state["sources"],
-            "data_sha256": state["data"], "started": state["started"], "finished": now(),
-        } | ({"processes": self.group.count} if self.group.count > 1 else {})  # fmt: skip
+            "precision": state["precision"],
+            "device": ", ".join(state["devices"]),
+            "threads": state["threads"],
+            "versions": provenance.versions(),
+            "commit": provenance.commit(),
+            "source_hash": state["sources"],
+            "data_sha256": state["data"],
+            "started": state["started"],
+            "finished": now(),
+        } | ({"processes": self.group.count} if self.group.count > 1 else {})
 
 
 def _unseen(row):

@@ -20,7 +20,26 @@ from padam.evidence.tables.experiments import (
 )
 
 __all__ = [
-    "EMPTY", "NAMES", "P", "ablation", "behind", "cell", "commands", "compared", "disagreements", "elsewhere",
-    "figure1", "in_words", "on_the_way", "provenance", "settings", "small", "table1", "table2", "table3", "tuned",
-    "variants", "verdicts",
-]  # fmt: skip
+    "EMPTY",
+    "NAMES",
+    "P",
+    "ablation",
+    "behind",
+    "cell",
+    "commands",
+    "compared",
+    "disagreements",
+    "elsewhere",
+    "figure1",
+    "in_words",
+    "on_the_way",
+    "provenance",
+    "settings",
+    "small",
+    "table1",
+    "table2",
+    "table3",
+    "tuned",
+    "variants",
+    "verdicts",
+]

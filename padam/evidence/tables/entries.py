@@ -9,10 +9,17 @@ from padam.evidence import statistics
 EMPTY, UNBROKEN = "–", "\u00a0"  # the second is a space at which no line ends
 _NO_END = "\u2060"  # no line ends here
 NAMES = {
-    "vgg16": "VGG-16", "resnet18": "ResNet-18", "wrn16-4": "WRN-16-4", "vgg11": "VGG-11", "resnet34": "ResNet-34",
-    "densenet121": "DenseNet-121", "googlenet": "GoogLeNet", "lstm1": "1 layer", "lstm2": "2 layers",
+    "vgg16": "VGG-16",
+    "resnet18": "ResNet-18",
+    "wrn16-4": "WRN-16-4",
+    "vgg11": "VGG-11",
+    "resnet34": "ResNet-34",
+    "densenet121": "DenseNet-121",
+    "googlenet": "GoogLeNet",
+    "lstm1": "1 layer",
+    "lstm2": "2 layers",
     "lstm3": "3 layers",
-}  # fmt: skip
+}
 DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet": "ImageNet", "ptb": "Penn Treebank"}
 P = {  # the exponents of Figure 1, by the names of their recipes, as the paper writes them
     name: str(Fraction(recipes.get(f"cifar10/resnet18/{name}", "full").hyper["p"]).limit_denominator(100))

@@ -101,9 +101,17 @@ def compiled_step(rule, group, tensors, scalars):
 
 @torch.library.custom_op("padam::fused_step", mutates_args=("x", "states"))
 def _opaque_step(
-    rule: str, x: list[Tensor], g: list[Tensor], states: list[Tensor], scalar_rows: Tensor,
-    beta1: float, beta2: float, p: float, l2: float, maximize: bool,
-) -> None:  # fmt: skip
+    rule: str,
+    x: list[Tensor],
+    g: list[Tensor],
+    states: list[Tensor],
+    scalar_rows: Tensor,
+    beta1: float,
+    beta2: float,
+    p: float,
+    l2: float,
+    maximize: bool,
+) -> None:
     lists = [states[begin : begin + len(x)] for begin in range(0, len(states), len(x))]
     pointers = Pointers(rule, SimpleNamespace(x=x, g=g, states=dict(zip(STATES, lists, strict=False)), steps=[]))
     backend(pointers.device).step(rule, pointers, Constants(beta1, beta2, p, l2, maximize), scalar_rows)

@@ -73,10 +73,19 @@ def step(rule, pointers, constants, scalars, t=None):
     several = kept["elements"] >= (_MIN_NUMEL_OPENMP if openmp else _MIN_NUMEL_PTHREADS)
     threads = min(torch.get_num_threads(), _MAX_THREADS) if several else 1
     prepare(rule, pointers.dtype, constants.p).step(
-        table.buffer_info()[0], numbers.buffer_info()[0], len(scalars) > 1, num_tensors, threads, openmp,
-        constants.beta1, constants.beta2, 2 * constants.p, -1.0 if constants.maximize else 1.0, constants.l2,
+        table.buffer_info()[0],
+        numbers.buffer_info()[0],
+        len(scalars) > 1,
+        num_tensors,
+        threads,
+        openmp,
+        constants.beta1,
+        constants.beta2,
+        2 * constants.p,
+        -1.0 if constants.maximize else 1.0,
+        constants.l2,
         t if counted else 0.0,
-    )  # fmt: skip
+    )
     return counted
 
 
@@ -146,8 +155,12 @@ def _compiled(rule, real, roots):
             ) from error
     library.step.restype = None
     library.step.argtypes = [
-        *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 2, ctypes.c_uint, ctypes.c_void_p, *[ctypes.c_double] * 6,
-    ]  # fmt: skip
+        *[ctypes.c_void_p] * 2,
+        *[ctypes.c_int64] * 2,
+        ctypes.c_uint,
+        ctypes.c_void_p,
+        *[ctypes.c_double] * 6,
+    ]
     taken = time.perf_counter() - begun
     logging.getLogger("padam").info("compiled the fused step of %s for %s in %.1f s", rule.lower(), real, taken)
     return library

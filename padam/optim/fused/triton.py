@@ -57,16 +57,29 @@ def step(rule, pointers, constants, scalars, t=None, scaler=(None, None)):
         scalars = scalars.to(device, torch.float32)  # vectors, for step counts are on the device
         if programs:
             _kernel[(programs,)](
-                table, owners, scalars, scalars if scale is None else scale,
-                scalars if found_inf is None else found_inf, num_tensors,
-                constants.beta1, 1 - constants.beta1, constants.beta2, 1 - constants.beta2, 2 * constants.p,
+                table,
+                owners,
+                scalars,
+                scalars if scale is None else scale,
+                scalars if found_inf is None else found_inf,
+                num_tensors,
+                constants.beta1,
+                1 - constants.beta1,
+                constants.beta2,
+                1 - constants.beta2,
+                2 * constants.p,
                 constants.l2,
-                RULE=RULES[rule], ROOTS=_POWERS.get(2 * constants.p, -1), L2=constants.l2 != 0,
-                ASCEND=constants.maximize, SCALED=scale is not None, CHECKED=found_inf is not None,
-                X=_KINDS[pointers.dtype], HALVINGS=num_tensors.bit_length() if programs > _SEARCHED else 0,
+                RULE=RULES[rule],
+                ROOTS=_POWERS.get(2 * constants.p, -1),
+                L2=constants.l2 != 0,
+                ASCEND=constants.maximize,
+                SCALED=scale is not None,
+                CHECKED=found_inf is not None,
+                X=_KINDS[pointers.dtype],
+                HALVINGS=num_tensors.bit_length() if programs > _SEARCHED else 0,
                 BLOCK=_BLOCK,
                 enable_fp_fusion=False,  # contraction makes v - g * g a rounding error, with a sign, where Yogi has 0
-            )  # fmt: skip
+            )
     return False
 
 
@@ -121,10 +134,28 @@ if triton:
 
     @triton.jit
     def _kernel(
-        table, owners, scalars, scale, found_inf, tensors, beta1, one_minus_beta1, beta2, one_minus_beta2, exponent, l2,
-        RULE: tl.constexpr, ROOTS: tl.constexpr, L2: tl.constexpr, ASCEND: tl.constexpr, SCALED: tl.constexpr,
-        CHECKED: tl.constexpr, X: tl.constexpr, HALVINGS: tl.constexpr, BLOCK: tl.constexpr,
-    ):  # fmt: skip
+        table,
+        owners,
+        scalars,
+        scale,
+        found_inf,
+        tensors,
+        beta1,
+        one_minus_beta1,
+        beta2,
+        one_minus_beta2,
+        exponent,
+        l2,
+        RULE: tl.constexpr,
+        ROOTS: tl.constexpr,
+        L2: tl.constexpr,
+        ASCEND: tl.constexpr,
+        SCALED: tl.constexpr,
+        CHECKED: tl.constexpr,
+        X: tl.constexpr,
+        HALVINGS: tl.constexpr,
+        BLOCK: tl.constexpr,
+    ):
         program = tl.program_id(0)
         tensor = _owner(owners, table + 6 * tensors, tensors, program, HALVINGS)
         row, own = table + tensor, scalars + 5 * tensor
@@ -142,23 +173,65 @@ if triton:
         if (begin + BLOCK <= numel) & (tl.load(row + 7 * tensors) != 0):
             # Aligned and without a mask: four numbers are moved by one instruction.
             _update(
-                _aligned(x_at, X) + at, _aligned(g_at, X) + at, _aligned(m_at, tl.float32) + at,
-                _aligned(v_at, tl.float32) + at, _aligned(v_hat_at, tl.float32) + at, None, own, unscale,
-                beta1, one_minus_beta1, beta2, one_minus_beta2, exponent, l2, RULE, ROOTS, L2,
-            )  # fmt: skip
+                _aligned(x_at, X) + at,
+                _aligned(g_at, X) + at,
+                _aligned(m_at, tl.float32) + at,
+                _aligned(v_at, tl.float32) + at,
+                _aligned(v_hat_at, tl.float32) + at,
+                None,
+                own,
+                unscale,
+                beta1,
+                one_minus_beta1,
+                beta2,
+                one_minus_beta2,
+                exponent,
+                l2,
+                RULE,
+                ROOTS,
+                L2,
+            )
         else:
             _update(
-                _pointer(x_at, X) + at, _pointer(g_at, X) + at, _pointer(m_at, tl.float32) + at,
-                _pointer(v_at, tl.float32) + at, _pointer(v_hat_at, tl.float32) + at, at < numel, own, unscale,
-                beta1, one_minus_beta1, beta2, one_minus_beta2, exponent, l2, RULE, ROOTS, L2,
-            )  # fmt: skip
+                _pointer(x_at, X) + at,
+                _pointer(g_at, X) + at,
+                _pointer(m_at, tl.float32) + at,
+                _pointer(v_at, tl.float32) + at,
+                _pointer(v_hat_at, tl.float32) + at,
+                at < numel,
+                own,
+                unscale,
+                beta1,
+                one_minus_beta1,
+                beta2,
+                one_minus_beta2,
+                exponent,
+                l2,
+                RULE,
+                ROOTS,
+                L2,
+            )
 
     @triton.jit
     def _update(
-        x_at, g_at, m_at, v_at, v_hat_at, inside, own, unscale,
-        beta1, one_minus_beta1, beta2, one_minus_beta2, exponent, l2,
-        RULE: tl.constexpr, ROOTS: tl.constexpr, L2: tl.constexpr,
-    ):  # fmt: skip
+        x_at,
+        g_at,
+        m_at,
+        v_at,
+        v_hat_at,
+        inside,
+        own,
+        unscale,
+        beta1,
+        one_minus_beta1,
+        beta2,
+        one_minus_beta2,
+        exponent,
+        l2,
+        RULE: tl.constexpr,
+        ROOTS: tl.constexpr,
+        L2: tl.constexpr,
+    ):
         """The step of a block, or of its numbers `inside` the tensor: all are read before any is written."""
         lr, eps, shrink = tl.load(own), tl.load(own + 1), tl.load(own + 2)
         x = tl.load(x_at, inside).to(tl.float32)

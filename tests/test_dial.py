@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from padam import data as datasets
-from padam.studies import dial
+from padam.studies import Run, dial
 
 
 def _run(setting, error, diverged=False):
@@ -125,7 +125,7 @@ def test_a_run_records_its_errors_and_the_spread_of_v_hat(monkeypatch):
     monkeypatch.setattr(dial.Plan, "pictures", lambda self, setting, root: few)
     plan = dataclasses.replace(dial.SMALL, model="convnet-bn-w4", epochs=2, milestones=(1,))
     setting = {"stage": "confirm", "p": 0.125, "lr": 0.1, "shrinkage": 1e-3, "seed": 100}
-    found = plan.measure(setting, None, None)
+    found = plan.measure(setting, None, Run())
     assert {key: len(values) for key, values in found.items()} == {
         "train_loss": 2,
         "train_error": 2,
@@ -136,4 +136,4 @@ def test_a_run_records_its_errors_and_the_spread_of_v_hat(monkeypatch):
     }
     low, middle, high = found["v_hat"]
     assert 0 < low < middle < high
-    assert plan.measure(setting, None, None) == found
+    assert plan.measure(setting, None, Run()) == found

@@ -1,6 +1,7 @@
 """The command line, `python -m padam`: what can be trained, training it, filling the paper's tables, what is there."""
 
 import functools
+import json
 import shlex
 import sys
 import time
@@ -13,10 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from padam import recipes, records, running
+from padam.cli import filling
 from padam.cli.exits import asked, ends_told, fail, say
 from padam.cli.options import (
     Budget,
     Capture,
+    Commands,
     Data,
     Device,
     Id,
@@ -31,7 +34,7 @@ from padam.cli.options import (
     Threads,
 )
 from padam.training import workers
-from padam.training.progress import said
+from padam.training.progress import duration, said
 
 _EPILOG = (
     "Records lie under --out by data set, model, optimizer and seed; a run that was interrupted goes on when the same "
@@ -171,7 +174,7 @@ def reproduce_(
     plan: Plan = False,
     capture: Capture = False,
     keep: Keep = False,
-    commands: Annotated[bool, typer.Option("--commands", help="Only print a shell line for each missing run.")] = False,
+    commands: Commands = False,
 ):
     """Fill the missing records of a table, most wanted first. Stop it at will; the same command goes on.
 
@@ -213,12 +216,9 @@ def reproduce_(
         [_job(cell, options, out) for cell in todo], jobs, limit, _cards(device) if jobs > 1 else 0, say
     )
     runner.run()
-    for outcome in runner.outcomes:
-        if outcome.failed:
-            why = f": {outcome.error.removeprefix('Error: ')}" if outcome.error else ""
-            say(f"{outcome.job.label}: failed, with exit status {outcome.status}{why}")
-    _say_what_is_left(what, runner, len(todo), limit)
-    raise typer.Exit(running.exit_status(runner))
+    done = sum(outcome.begun and outcome.status == running.FINISHED for outcome in runner.outcomes)
+    elsewhere = sum(not outcome.begun or outcome.status == running.BUSY for outcome in runner.outcomes)
+    filling.end(what, runner, done, len(todo) - done - elsewhere, elsewhere)
 
 
 def _job(cell, options, out):
@@ -238,21 +238,6 @@ def _cards(device):
     import torch
 
     return torch.cuda.device_count()
-
-
-def _say_what_is_left(what, runner, count, limit):
-    done = sum(outcome.begun and outcome.status == running.FINISHED for outcome in runner.outcomes)
-    elsewhere = sum(not outcome.begun or outcome.status == running.BUSY for outcome in runner.outcomes)
-    failed = any(outcome.failed for outcome in runner.outcomes)
-    left = count - done - elsewhere
-    rest = f"{left} still to do; the same command goes on" if left else "nothing left to do"
-    if left and limit is not None and not runner.outcomes:
-        rest += f" (the budget has no {running.START} s left, which a run takes to begin)"
-    rest += ", once the error is mended" if failed else ""
-    if runner.ending.endswith("alike"):
-        rest += f" ({runner.ending}, so the others were not begun)"
-    others = f", {elsewhere} made or running elsewhere" if elsewhere else ""
-    say(f"{what}: {done} more recorded{others}, {rest}.", err=False)
 
 
 @app.command()
@@ -384,13 +369,21 @@ def study(
     data: Data = None,
     budget: Budget = None,
     plan: Plan = False,
+    commands: Commands = False,
+    run: Annotated[
+        list[str], typer.Option(metavar="SETTING", help="Only this run, in this process; --commands shows them.")
+    ] = (),
 ):
     """A measurement behind a chapter's picture: many short runs, or a look inside long ones. Stop it at will.
 
-    Ends with 0 when the record is there, 3 when the budget was spent before, 4 when another process is at it, 130 after
-    Ctrl-C, 1 on an error. The same command goes on; what is measured is not measured again.
+    Ctrl-C finishes the epoch first. A run that fails does not stop the others; all failures are told at the end. Ends
+    with 0 when the record is there, 3 when the budget ends before, 4 when another process is at the --run, 130 after
+    Ctrl-C, 1 if a run fails. The same command goes on; what is measured is not measured again.
 
-    Example: python -m padam study rates --jobs 2
+    \b
+    Examples:
+      python -m padam study rates --jobs 2
+      python -m padam study rates --commands > lines.sh
     """
     from padam import studies
 
@@ -398,16 +391,44 @@ def study(
         fail(f"no study is called {name!r}; there are {', '.join(studies.STUDIES)}.")
     what, limit = studies.STUDIES[name], _left_of(budget)
     with ends_told():
-        measured, total = studies.progress(what, out)
-        typer.echo(
-            f"{name}: {what.question}\n{measured} of {total} runs are measured; all take about "
-            f"{what.minutes:g} minutes of one core.",
+        if run:
+            settings = [_setting(text) for text in run]
+            studies.measure(what, settings, out, data=data, budget=limit, say=lambda line: say(f"{name}: {line}"))
+            return
+        before = studies.progress(what, out)
+        options = [
+            part for name, value in {"--out": out, "--data": data}.items() if value for part in (name, str(value))
+        ]
+        if commands:
+            for setting in before.left:
+                say(shlex.join(("python", *studies.command(what, [setting], options))), err=False)
+            return
+        left = (
+            f"; {len(before.left)} to go, {jobs} at a time: about {duration(before.seconds * len(before.left) / jobs)}"
+        )
+        say(
+            f"{name}: {what.question}\n{before.measured} of {before.measured + len(before.left)} runs are measured"
+            f"{left if before.left else ''}.",
             err=not plan,
         )
         if plan:
             return
-        studies.conduct(what, out, data=data, jobs=jobs, budget=limit, say=lambda line: typer.echo(line, err=True))
-    typer.echo(f"{name}: recorded in {studies.path(name, out)}")
+        runner = studies.fill(what, out, jobs=jobs, budget=limit, options=options, say=say)
+        after = studies.progress(what, out)
+    if not after.left:
+        say(f"{name}: recorded in {studies.path(name, out)}", err=False)
+        return
+    filling.end(name, runner, after.measured - before.measured, len(after.left))
+
+
+def _setting(text):
+    try:
+        setting = json.loads(text)
+    except ValueError:
+        setting = None
+    if not isinstance(setting, dict):
+        fail(f'--run takes a setting as --commands shows it, such as \'{{"lr": 0.1, "seed": 0}}\', not {text!r}.')
+    return setting
 
 
 def _recipe(id, profile, changes=()):
@@ -419,5 +440,6 @@ def _recipe(id, profile, changes=()):
 
 def main(begun=None):
     """What `python -m padam` calls; `begun` is when the process began, by time.monotonic()."""
+    running.follow()
     _clock["begun"] = begun or time.monotonic()
     app(prog_name="python -m padam")

@@ -5,10 +5,31 @@ for one twice, on one machine or on several that share a folder.
 """
 
 from padam.running.cells import Cell, cells, command, in_words, look, only, summary, time_left
-from padam.running.local import BUSY, FINISHED, INTERRUPTED, START, STOPPED, Job, Local, Outcome, exit_status
+from padam.running.local import (
+    ALIKE,
+    BUSY,
+    BY_BUDGET,
+    BY_FAILURES,
+    BY_RUN,
+    BY_SIGNAL,
+    FINISHED,
+    INTERRUPTED,
+    START,
+    STOPPED,
+    Job,
+    Local,
+    Outcome,
+    exit_status,
+    follow,
+)
 
 __all__ = [
+    "ALIKE",
     "BUSY",
+    "BY_BUDGET",
+    "BY_FAILURES",
+    "BY_RUN",
+    "BY_SIGNAL",
     "FINISHED",
     "INTERRUPTED",
     "START",
@@ -20,6 +41,7 @@ __all__ = [
     "cells",
     "command",
     "exit_status",
+    "follow",
     "in_words",
     "look",
     "only",

@@ -119,7 +119,7 @@ class Plan:
         """The pictures of a run: the first ones, with the next held out, to choose; fresh ones to confirm."""
         return _pictures(self, setting["seed"] if setting["stage"] == "confirm" else None, root)
 
-    def measure(self, setting, data, folder):
+    def measure(self, setting, data, run):
         """Train one exponent at one rate and shrinkage: losses and errors by epoch, and v_hat at the end.
 
         "v_hat" holds the 5th, 50th and 95th percentile of (sqrt(v_hat) + eps)^2 over the weights; its power -p is what
@@ -133,7 +133,7 @@ class Plan:
             self.pictures(setting, data),
             optimizer,
             _observe,
-            folder,
+            run,
             epochs=self.epochs,
             batch_size=_BATCH,
             milestones=self.milestones,

@@ -61,7 +61,7 @@ COMMANDS = {
         "--capture",
     ),
     "status": ("--profile", "--seeds", "--out"),
-    "study": ("--out", "--jobs", "--data", "--budget", "--plan"),
+    "study": ("--out", "--jobs", "--data", "--budget", "--plan", "--commands", "--run"),
     "bench train": (
         "--profile",
         "--rounds",
@@ -317,7 +317,8 @@ def test_a_plan_trains_nothing(tmp_path):
     out = tmp_path / "[red] folder" / ("long" * 30)  # neither markup nor a line's width is anything to a path
     result = _call("train", ID, "--out", out, "--plan")
     assert result.exit_code == 0
-    assert result.stdout == f"{LABEL} (lstm2-h64 on pydoc, 4 epochs) is to be trained: {_where(out)}\n"
+    what = re.escape(f"{LABEL} (lstm2-h64 on pydoc, 4 epochs, ") + r"\d\.\de10 FLOPs\)"
+    assert re.fullmatch(rf"{what} is to be trained: {re.escape(str(_where(out)))}\n", result.stdout)
     assert not out.exists()
 
 
@@ -535,7 +536,8 @@ def test_status_shows_every_kind_of_cell(trained, tmp_path):
 def test_a_plan_lists_the_most_wanted_first(what, count, first, tmp_path):
     result = _call("reproduce", what, "--plan", "--seeds", "2", "--out", tmp_path / "out")
     heading, *rows = result.stdout.splitlines()
-    assert heading == f"{what}: 0 of {2 * count} records are there, {2 * count} to do, 1 at a time."
+    start = re.escape(f"{what}: 0 of {2 * count} records are there, {2 * count} to do, 1 at a time, ")
+    assert re.fullmatch(start + r"\d\.\de1\d FLOPs( for \d+ of them)?\.", heading)
     assert rows[0].startswith(f"  {first}, seed 0 (")
     assert len(rows) == len(set(rows)) == 2 * count
     assert all(" is to be trained: " in row for row in rows)
@@ -549,11 +551,12 @@ def test_a_plan_says_what_is_there_and_how_long_the_rest_takes(trained, tmp_path
     _put(record, _where(tmp_path, "ptb/lstm2/sgdm"), "diverged")
     _fill(trained, tmp_path, {"ptb/lstm2/yogi": 3})
     heading, *rows = _call(*_table3(tmp_path, "--plan", "--jobs", "2")).stdout.splitlines()
+    cost = re.search(r"\d\.\de11 FLOPs", heading)[0]
     assert heading == (  # four cells of four epochs and one of one, at 50 s
-        "table3: 2 of 14 records are there, 12 to do, 2 at a time, about 14 min for 5 of them, the others' speed is "
-        "not known."
+        f"table3: 2 of 14 records are there, 12 to do, 2 at a time, {cost}, about 14 min for 5 of them, the others' "
+        "speed is not known."
     )
-    said = [re.fullmatch(r"  \S+, seed 0 \(.*?\) (.*?)(, 6 min 40 s)?: /.*", row)[1] for row in rows]
+    said = [re.fullmatch(r"  \S+, seed 0 \(.*?\) (.*?)(, (?:about )?\d+ min \d+ s)?: /.*", row)[1] for row in rows]
     assert said == [
         "is recorded",
         "is recorded: it diverged",

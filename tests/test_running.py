@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from padam import recipes, running
+from padam import recipes, records, running
 from padam.cli import options
 
 
@@ -184,6 +184,25 @@ def test_a_run_that_ends_well_after_ctrl_c_is_the_last_one_all_the_same():
     assert running.exit_status(runner) == running.INTERRUPTED
 
 
+def test_the_speed_of_a_run_is_that_of_records_of_its_network(tmp_path):
+    def put(optimizer, seconds, **changes):
+        recipe = recipes.get(f"cifar10/vgg16/{optimizer}", "small")
+        path = records.path(recipe, 0, tmp_path)
+        path.parent.mkdir(parents=True)
+        values = recipe.values() | changes
+        path.write_text(records.dumps({"schema": 2, "recipe": values, "history": {"seconds": seconds}}))
+
+    recipe = recipes.get("cifar10/vgg16/yogi", "small")
+    assert running.speed(recipe, tmp_path) is None
+    put("adam", [90.0, 8.0, 10.0])  # the first epoch is slow
+    put("padam", [14.0, 14.0, 14.0])
+    put("sgdm", [900.0], model="vgg16-w64")
+    assert running.speed(recipe, tmp_path) == 12.0
+    cell = running.look(recipe, 0, tmp_path)
+    assert running.seconds_left(cell, tmp_path) == 60 * 12.0
+    assert running.time_left([cell, cell], 2, tmp_path) == ", about 12 min"
+
+
 def test_a_signal_that_is_ignored_stays_ignored(monkeypatch):
     """As SIGHUP is under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -206,7 +225,7 @@ def test_the_words_of_a_run_make_that_very_run(changes, tmp_path):
     words = running.command(cell, ("--out", str(tmp_path)))
     assert words[:2] == ("-m", "padam")
     told = CliRunner().invoke(cli.app, [*words[2:], "--plan"])
-    assert told.stdout == f"{running.in_words(cell)}\n"
+    assert told.stdout == f"{running.in_words(cell, tmp_path)}\n"
     assert str(tmp_path / "small" / recipe.id / "seed2.json") in told.stdout
 
 

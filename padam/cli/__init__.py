@@ -135,7 +135,7 @@ def train(
     recipe, limit = _recipe(id, profile, set_), _left_of(budget)
     cell = asked(running.look, recipe, seed, out)
     if plan:
-        say(running.in_words(cell), err=False)
+        say(running.in_words(cell, out, data), err=False)
         return
     from padam import training
 
@@ -205,12 +205,12 @@ def reproduce_(
     others = f", {elsewhere} running elsewhere" if elsewhere else ""
     say(
         f"{what}: {there} of {len(found)} records are there{others}, {len(todo)} to do, {jobs} at a time"
-        f"{running.time_left(found, jobs)}.",
+        f"{running.flops_left(found, data) if plan else ''}{running.time_left(found, jobs, out)}.",
         err=False,
     )
     if plan:
         for cell in found:
-            say(f"  {running.in_words(cell)}", err=False)
+            say(f"  {running.in_words(cell, out, data)}", err=False)
         return
     runner = running.Local(
         [_job(cell, options, out) for cell in todo], jobs, limit, _cards(device) if jobs > 1 else 0, say

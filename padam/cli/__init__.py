@@ -32,6 +32,7 @@ from padam.cli.options import (
     Seeds,
     Set,
     Threads,
+    What,
 )
 from padam.training import workers
 from padam.training.progress import duration, said
@@ -160,7 +161,7 @@ def train(
 
 @app.command("reproduce")
 def reproduce_(
-    what: Annotated[str, typer.Argument(metavar="|".join(recipes.TABLES), help="A table or figure of the paper.")],
+    what: What,
     profile: Profile = None,
     seeds: Seeds = 3,
     only: Only = (),

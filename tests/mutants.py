@@ -40,6 +40,7 @@ TRAINING = ("tests/test_training.py",)
 RESUME = ("tests/test_resume.py",)
 STUDIES = ("tests/test_studies.py",)
 DIAL = ("tests/test_dial.py",)
+DECAY = ("tests/test_decay_factor.py",)
 PROVENANCE = ("tests/test_provenance.py",)
 RUNNING = ("tests/test_running.py",)
 AUTHORS = ("tests/test_authors_loop.py",)
@@ -271,6 +272,12 @@ MUTANTS = (
     Mutant("runner: SIGHUP is caught though it was ignored", "running/local.py", "if signal.getsignal(number) != signal.SIG_IGN]", "if True]", RUNNING, False),
     Mutant("studies: every run says its device", "studies/store.py", "if len(devices) > 1 else ()", "if len(devices) > 2 else ()", STUDIES, False),
     Mutant("studies: nothing follows", "studies/study.py", "            known += new\n", "            break\n", STUDIES, False),
+    Mutant("dial: the lower edge of the decays stays one", "studies/dial.py", "elif shrinkage == shrinkages[0] > 0:", "elif False:", DIAL, False),
+    Mutant("dial: eps is not turned", "studies/dial.py", 'eps=setting.get("eps", _EPS),', "eps=_EPS,", DIAL, False),
+    Mutant("decay factor: always a tenth", "studies/decay_factor.py", 'gamma=setting["factor"],', "gamma=0.1,", DECAY, False),
+    Mutant("decay factor: the mean of all stages", "studies/decay_factor.py", "self.mean.n_averaged.zero_()", "pass", DECAY, False),
+    Mutant("decay factor: a mean of one epoch more", "studies/decay_factor.py", "end - _LAST < epoch <= end", "end - _LAST <= epoch <= end", DECAY, False),
+    Mutant("decay factor: means begin anew with a stop", "studies/decay_factor.py", 'self.mean.load_state_dict(state["mean"])', "pass", DECAY, False),
     Mutant("dial: an edge stays one", "studies/dial.py", "steps.append(steps[-1] + 1)", "steps.append(steps[-1])", DIAL, False),
     Mutant("dial: a shrinkage's edge stays one", "studies/dial.py", "if shrinkage == shrinkages[-1]:", "if False:", DIAL, False),
     Mutant("dial: seen pictures confirm", "studies/dial.py", "torch.arange(plan.train + plan.held_out, len(labels))", "torch.arange(len(labels))", DIAL, False),

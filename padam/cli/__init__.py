@@ -361,8 +361,8 @@ def study(
         str,
         typer.Argument(
             metavar="NAME",
-            help="tolerance, rates, moments, miniature, treebank, text-rates, text-dial, text-decay, dial; --plan says "
-            "what each measures.",
+            help="tolerance, rates, moments, miniature, treebank, text-rates, text-dial, text-decay, dial, "
+            "dial-vgg16, dial-eps, decay-factor; --plan says what each measures.",
         ),
     ],
     out: Annotated[Path | None, typer.Option(help="Folder of the record; default padam/records/studies.")] = None,

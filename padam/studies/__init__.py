@@ -4,7 +4,8 @@ A study is a list of settings and a function that measures one of them. `fill` m
 a time if asked, each into a file of its own, and gathers them in records/studies/<name>.json when all is there.
 """
 
-from padam.studies.dial import DIAL
+from padam.studies.decay_factor import DECAY_FACTOR
+from padam.studies.dial import DIAL, DIAL_EPS, DIAL_VGG16
 from padam.studies.measuring import command, fill, measure
 from padam.studies.miniature import MINIATURE
 from padam.studies.moments import MOMENTS
@@ -19,7 +20,20 @@ from padam.studies.treebank import TREEBANK
 
 STUDIES = {
     study.name: study
-    for study in (TOLERANCE, RATES, MOMENTS, MINIATURE, TREEBANK, TEXT_RATES, TEXT_DIAL, TEXT_DECAY, DIAL)
+    for study in (
+        TOLERANCE,
+        RATES,
+        MOMENTS,
+        MINIATURE,
+        TREEBANK,
+        TEXT_RATES,
+        TEXT_DIAL,
+        TEXT_DECAY,
+        DIAL,
+        DIAL_VGG16,
+        DIAL_EPS,
+        DECAY_FACTOR,
+    )
 }
 
 __all__ = ["STUDIES", "Run", "Study", "command", "fill", "measure", "path", "progress", "read"]

@@ -71,10 +71,11 @@ def key(setting):
     return json.dumps(setting, sort_keys=True)
 
 
-def trained(model, data, optimizer, observe, run=Run(), *, epochs, **options):
+def trained(model, data, optimizer, observe, run=Run(), *, epochs, along=None, **options):
     """Train `epochs` epochs and return the rows that `observe(trainer, row, before)` makes of each epoch's row.
 
-    `before` are the weights before the epoch; `options` are the Trainer's. A diverged run stops. `Stopped` is raised
+    `before` are the weights before the epoch; `options` are the Trainer's. `along` is what else changes with the
+    training: checkpoints hold its state_dict, too. A diverged run stops. `Stopped` is raised
     after the epoch in which Ctrl-C or SIGTERM came, and before one that would end after the deadline of `run`, a
     `Run`; with a checkpoint, which is written after every epoch of ten seconds or more, too, the same call goes on from
     there, with the same result.
@@ -85,11 +86,14 @@ def trained(model, data, optimizer, observe, run=Run(), *, epochs, **options):
     if saved:
         trainer.load_state_dict(saved["trainer"])
         rows = saved["rows"]
+        if along is not None:
+            along.load_state_dict(saved["along"])
     kept, seconds = trainer.epoch, 0.0  # the newest checkpoint's epoch; what the last epoch took
 
     def _save():
         if run.folder and trainer.epoch > kept:
-            checkpoint.save(run.folder, trainer.epoch, {"trainer": trainer.state_dict(), "rows": rows})
+            more = {} if along is None else {"along": along.state_dict()}
+            checkpoint.save(run.folder, trainer.epoch, {"trainer": trainer.state_dict(), "rows": rows} | more)
         return trainer.epoch
 
     with flushed_denormals():

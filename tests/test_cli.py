@@ -333,7 +333,7 @@ def test_a_run_ends_in_a_record_and_says_where(trained):
     path = out / "quick" / "ptb" / "lstm2" / "padam" / "seed0.json"
     said, where = result.stdout.splitlines()
     final = records.final(records.read(path))
-    assert said == f"{LABEL}: finished: {progress.said(final)}"
+    assert said == f"{LABEL}: finished: {progress.in_words(final)}"
     assert where == str(path)
     assert [file for file in out.rglob("*") if file.is_file()] == [path]
     plan = _call("train", ID, "--out", out, "--plan").stdout

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from padam import recipes, records, running
 from padam.cli import filling
-from padam.cli.exits import asked, ends_told, fail, say
+from padam.cli.exits import checked, exit_on_error, fail, say
 from padam.cli.options import (
     Budget,
     Capture,
@@ -35,7 +35,7 @@ from padam.cli.options import (
     What,
 )
 from padam.training import workers
-from padam.training.progress import duration, said
+from padam.training.progress import duration, in_words
 
 _EPILOG = (
     "Records lie under --out by data set, model, optimizer and seed; a run that was interrupted goes on when the same "
@@ -134,13 +134,13 @@ def train(
     it says another status above; after Ctrl-C it gives the epoch 30 s to finish, or --shutdown-timeout's seconds.
     """
     recipe, limit = _recipe(id, profile, set_), _left_of(budget)
-    cell = asked(running.look, recipe, seed, out)
+    cell = checked(running.look, recipe, seed, out)
     if plan:
         say(running.in_words(cell, out, data), err=False)
         return
     from padam import training
 
-    with ends_told(), warnings.catch_warnings():
+    with exit_on_error(), warnings.catch_warnings():
         warnings.showwarning = lambda message, *rest: say(f"Warning: {message}")
         record = training.train(
             recipe,
@@ -155,7 +155,11 @@ def train(
             keep=keep,
         )
     diverged = record["outcome"] == "diverged"
-    end = f"diverged in epoch {records.epochs_run(record)}" if diverged else f"finished: {said(records.final(record))}"
+    end = (
+        f"diverged in epoch {records.epochs_run(record)}"
+        if diverged
+        else f"finished: {in_words(records.final(record))}"
+    )
     say(f"{cell.label}: {end}\n{cell.path}", err=False)
 
 
@@ -190,7 +194,7 @@ def reproduce_(
       python -m padam reproduce table1 --profile full --commands > lines.sh
     """
     limit = _left_of(budget)
-    found = asked(running.only, asked(running.cells, what, profile, seeds, out), only)
+    found = checked(running.only, checked(running.cells, what, profile, seeds, out), only)
     todo = [cell for cell in found if cell.state in ("missing", "begun")]
     given = {"--out": out, "--data": data, "--device": device}
     given["--precision"] = None if precision == "auto" else precision
@@ -250,7 +254,7 @@ def status(profile: Profile = None, seeds: Seeds = 3, out: Out = None):
     profile = profile or recipes.default_profile()
     for what in ("table1", "table2", "table3", "figure1"):
         rows = {}
-        for cell in asked(running.cells, what, profile, seeds, out):
+        for cell in checked(running.cells, what, profile, seeds, out):
             row, _, column = cell.recipe.id.rpartition("/")
             rows.setdefault(row, {}).setdefault(column, []).append(cell)
         columns = list(next(iter(rows.values())))
@@ -273,7 +277,7 @@ def results(
     """
     from padam.evidence import results as page
 
-    with ends_told():
+    with exit_on_error():
         text = page.page(out)
         if to is None:
             typer.echo(text, nl=False)
@@ -302,7 +306,7 @@ def bench_train(
     """
     from padam import bench as benchmarks
 
-    with ends_told():
+    with exit_on_error():
         record = benchmarks.train(
             _recipe(id, profile),
             data=data,
@@ -342,7 +346,7 @@ def bench_step(
     """
     from padam import bench as benchmarks
 
-    with ends_told():
+    with exit_on_error():
         record = benchmarks.step(
             device=device, threads=threads, rounds=rounds, networks=network, say=lambda line: typer.echo(line, err=True)
         )
@@ -391,7 +395,7 @@ def study(
     if name not in studies.STUDIES:
         fail(f"no study is called {name!r}; there are {', '.join(studies.STUDIES)}.")
     what, limit = studies.STUDIES[name], _left_of(budget)
-    with ends_told():
+    with exit_on_error():
         if run:
             settings = [_setting(text) for text in run]
             studies.measure(what, settings, out, data=data, budget=limit, say=lambda line: say(f"{name}: {line}"))
@@ -433,10 +437,10 @@ def _setting(text):
 
 
 def _recipe(id, profile, changes=()):
-    named = dict(asked(recipes.change, id, text) for text in changes)
+    named = dict(checked(recipes.change, id, text) for text in changes)
     if len(named) < len(changes):
         fail("--set names a setting twice.")
-    return asked(recipes.get, id, profile, named)
+    return checked(recipes.get, id, profile, named)
 
 
 def main(begun=None):

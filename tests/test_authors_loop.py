@@ -88,11 +88,10 @@ def test_each_batch_passes_twice_and_all_pictures_once_more_without_updates(few)
     assert row["train_error_further"] == sum(wrong.item() for *_, wrong in found) / 400
 
 
-def test_it_is_refused_where_it_cannot_be(few):
-    for data_, options in ((few, {"capture": True}), (data.load("pydoc"), {})):
-        model = models.build("bigram", vocabulary=10)
-        with pytest.raises(ValueError, match="the authors' loop is for pictures"):
-            engine.Trainer(model, data_, torch.optim.SGD(model.parameters()), loop="authors", **options)
+def test_it_is_refused_where_it_cannot_be():
+    model = models.build("bigram", vocabulary=10)
+    with pytest.raises(ValueError, match="the authors' loop is for pictures"):
+        engine.Trainer(model, data.load("pydoc"), torch.optim.SGD(model.parameters()), loop="authors")
 
 
 def test_the_recipe_differs_in_the_loop_alone():

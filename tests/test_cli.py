@@ -41,7 +41,6 @@ COMMANDS = {
         "--threads",
         "--budget",
         "--plan",
-        "--capture",
         "--keep",
     ),
     "reproduce": (
@@ -58,7 +57,6 @@ COMMANDS = {
         "--threads",
         "--budget",
         "--plan",
-        "--capture",
     ),
     "status": ("--profile", "--seeds", "--out"),
     "study": ("--out", "--jobs", "--data", "--budget", "--plan"),
@@ -72,7 +70,6 @@ COMMANDS = {
         "--device",
         "--precision",
         "--threads",
-        "--capture",
     ),
 }
 
@@ -407,7 +404,6 @@ def test_missing_data_are_an_error_that_says_what_to_do(tmp_path):
     [
         (("--precision", "half"), "no precision is called 'half'; there are auto, fp32, bf16, fp16"),
         (("--precision", "fp16"), "fp16 is for CUDA"),
-        (("--capture",), "capture is for pictures on CUDA"),
     ],
 )
 def test_what_the_run_refuses_is_said_in_one_line(words, said, tmp_path):

@@ -371,11 +371,6 @@ def test_a_folder_that_cannot_be_made_is_said(quick, tmp_path):
         quick(tmp_path / "out")
 
 
-def test_capture_is_refused_where_it_cannot_be(quick, tmp_path):
-    with pytest.raises(ValueError, match="capture is for pictures on CUDA"):
-        quick(tmp_path, capture=True)
-
-
 def test_cuda_is_made_deterministic_and_left_as_it_was():
     """What it sets can be looked at without a GPU."""
     cudnn = torch.backends.cudnn

@@ -16,7 +16,6 @@ from padam import recipes, records, running
 from padam.cli.exits import asked, ends_told, fail, say
 from padam.cli.options import (
     Budget,
-    Capture,
     Data,
     Device,
     Id,
@@ -111,7 +110,6 @@ def train(
     threads: Threads = None,
     budget: Budget = None,
     plan: Plan = False,
-    capture: Capture = False,
     keep: Keep = False,
 ):
     """Train one recipe to its record. Ctrl-C finishes the epoch first; the same command goes on.
@@ -147,7 +145,6 @@ def train(
             precision=precision,
             threads=threads,
             budget=limit,
-            capture=capture,
             keep=keep,
         )
     diverged = record["outcome"] == "diverged"
@@ -169,7 +166,6 @@ def reproduce_(
     threads: Threads = None,
     budget: Budget = None,
     plan: Plan = False,
-    capture: Capture = False,
     keep: Keep = False,
     commands: Annotated[bool, typer.Option("--commands", help="Only print a shell line for each missing run.")] = False,
 ):
@@ -192,7 +188,7 @@ def reproduce_(
     given["--precision"] = None if precision == "auto" else precision
     given["--threads"] = threads or (1 if jobs > 1 else None)
     options = [part for name, value in given.items() if value is not None for part in (name, str(value))]
-    options += ["--capture"] * capture + ["--keep"] * keep
+    options += ["--keep"] * keep
     if commands:
         for cell in todo:
             say(shlex.join(("python", *running.command(cell, options))), err=False)
@@ -308,7 +304,6 @@ def bench_train(
     device: Device = None,
     precision: Precision = "auto",
     threads: Threads = None,
-    capture: Capture = False,
 ):
     """Seconds per epoch of our loop against a plain DataLoader with torchvision's transforms, in turn.
 
@@ -326,7 +321,6 @@ def bench_train(
             rounds=rounds,
             examples=examples,
             workers=workers,
-            capture=capture,
             say=lambda line: typer.echo(line, err=True),
         )
         path = benchmarks.keep(record, out)

@@ -78,7 +78,6 @@ Budget = Annotated[
     ),
 ]
 Plan = Annotated[bool, typer.Option("--plan", help="Only say what would be done.")]
-Capture = Annotated[bool, typer.Option("--capture", help="Replay the step as a CUDA graph; no GPU has tried this yet.")]
 Keep = Annotated[bool, typer.Option("--keep", help="Keep the last checkpoint, which holds the weights.")]
 Only = Annotated[
     list[str],

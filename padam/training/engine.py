@@ -26,7 +26,6 @@ class Trainer:
         milestones, gamma: multi-step decay, see `padam.schedules.multistep`; every group has its own base rate.
         seed: of the order of the batches and of the augmentation.
         device, precision: where and in which format (`padam.training.precision`).
-        capture: replay the step as a CUDA graph from the second epoch on.
         loop: "plain", or "authors" (pictures only): as run_cnn_test_cifar10.py of uclaml/Padam, which passes each batch
             through the network twice, and after each epoch all training pictures once more, shuffled and augmented
             anew, in training mode without updates. The weights are the same; batch norm's averages, and so the test
@@ -34,8 +33,8 @@ class Trainer:
         text: how a text is read, see `padam.training.tasks.TextTask`.
         group: the processes that train together (`padam.training.workers`); `batch_size` is of all of them.
 
-    Raises ValueError for the authors' loop with texts or with capture, and for several processes with any of the three
-    or with fewer pictures than processes.
+    Raises ValueError for the authors' loop with texts, and for several processes with either of the two or with fewer
+    pictures than processes.
     """
 
     def __init__(
@@ -50,7 +49,6 @@ class Trainer:
         seed=0,
         device="cpu",
         precision="fp32",
-        capture=False,
         loop="plain",
         text=None,
         group=workers.ALONE,
@@ -63,21 +61,19 @@ class Trainer:
         self.scaler = formats.scaler(precision, self.device)
         self.order = torch.Generator().manual_seed(seed)
         self.augmentation = torch.Generator().manual_seed(_AUGMENTATION + seed)
-        self.capture, self.captured, self.captured_lr = capture, None, None
         self.epoch, self.tick = 0, lambda: None  # tick is called after every step
         if group.count > 1:
             self._check_together(loop)
         self.further = None  # generators of the authors' further pass: their own, so that training draws as without it
         if loop == "authors":
-            if capture or not hasattr(self.task, "pictures"):
-                raise ValueError("the authors' loop is for pictures, and it is not captured.")
+            if not hasattr(self.task, "pictures"):
+                raise ValueError("the authors' loop is for pictures; train texts in the plain loop.")
             self.further = tuple(torch.Generator().manual_seed(_FURTHER + seed + part) for part in (0, _AUGMENTATION))
 
     def _check_together(self, loop):
-        if self.capture or loop != "plain" or not hasattr(self.task, "pictures"):
+        if loop != "plain" or not hasattr(self.task, "pictures"):
             raise ValueError(
-                "several processes train pictures only, in the plain loop and without capture; start this run without "
-                "torchrun."
+                "several processes train pictures only, in the plain loop; start this run without torchrun."
             )
         fewest = self.task.fewest()
         if fewest < self.group.count:
@@ -137,14 +133,6 @@ class Trainer:
         return {"train_loss_further": loss / seen, "train_error_further": wrong / seen}
 
     def _step(self, batch):
-        if self.capture and self.epoch > 1 and self.device.type == "cuda":
-            from padam.training.capture import Captured
-
-            rates = [group["lr"] for group in self.optimizer.param_groups]
-            if self.captured is None or rates != self.captured_lr:
-                self.captured, self.captured_lr = Captured(self, batch), rates
-            if self.captured.fits(batch):
-                return self.captured(batch)
         self.optimizer.zero_grad()
         result = self.forward_backward(batch)
         if self.further is not None:

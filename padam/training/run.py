@@ -22,11 +22,10 @@ _BUILT_AS = {"amsgrad": "adam"}
 _SETTINGS = ("threads", "precision", "processes")  # with others, the next epoch would not be the one that follows
 
 
-def build(recipe, data, device, **more):
+def build(recipe, data, device):
     """(network, optimizer) as a run of the recipe begins, drawn from torch's global generator.
 
-    `data` are those of the recipe, which say how many classes or words there are; `more` are options of the optimizer
-    beyond the recipe's.
+    `data` are those of the recipe, which say how many classes or words there are.
     """
     if isinstance(data, datasets.Text):
         settings = recipe.text or {}
@@ -38,11 +37,11 @@ def build(recipe, data, device, **more):
         classes = 1 + max(int(labels.max()) for _, labels in (data.train, data.test))
         model = models.build(recipe.model, classes, data.resized or data.train[0].shape[-1])
     model.to(device, memory_format=torch.channels_last)
-    return model, _optimizer(recipe, model.parameters(), **more)
+    return model, _optimizer(recipe, model.parameters())
 
 
-def _optimizer(recipe, parameters, **more):
-    return optim.build(_BUILT_AS.get(recipe.optimizer, recipe.optimizer), parameters, **recipe.hyper, **more)
+def _optimizer(recipe, parameters):
+    return optim.build(_BUILT_AS.get(recipe.optimizer, recipe.optimizer), parameters, **recipe.hyper)
 
 
 def train(
@@ -55,7 +54,6 @@ def train(
     precision="auto",
     threads=None,
     budget=None,
-    capture=False,
     keep=False,
 ):
     """Train a recipe and return its record; go on where an earlier call was interrupted.
@@ -72,7 +70,6 @@ def train(
         precision: "auto", "fp32", "bf16" or "fp16", see `padam.training.precision.choose`.
         threads: of the CPU; default those the run was started with, else all of torch's.
         budget: seconds after which to stop, at the end of the last epoch that fits; default none.
-        capture: replay the step as a CUDA graph (images, on CUDA only).
         keep: keep the last checkpoint, which holds the trained weights, when the run is finished.
 
     Under torchrun all its processes call this and get the record, which process 0 writes, as well as the checkpoints.
@@ -85,7 +82,7 @@ def train(
     Raises:
         Stopped: by Ctrl-C, SIGTERM or the budget; the checkpoint is there, and the same call goes on.
         ValueError: the recipe, the data or the number of processes are not those of the checkpoint or of the record
-            that is there; torchrun trains texts, or with capture or the authors' loop.
+            that is there; torchrun trains texts, or in the authors' loop.
         padam.training.workers.Lost: another process of the run has ended; the same call goes on from the last finished
             epoch.
         padam.files.Busy: another process trains this run.
@@ -98,7 +95,7 @@ def train(
 
         def _begin():
             loaded = datasets.load(recipe.dataset, data)
-            return _Run(recipe, seed, path, loaded, device, precision, threads, capture, group)
+            return _Run(recipe, seed, path, loaded, device, precision, threads, group)
 
         return _recorded(_begin, recipe, path, group, device, keep, budget, begun)
 
@@ -153,16 +150,14 @@ def _differences(old, new):
 class _Run:
     """One recipe, one seed, between its epochs."""
 
-    def __init__(self, recipe, seed, path, data, device, precision, threads, capture, group):
+    def __init__(self, recipe, seed, path, data, device, precision, threads, group):
         self.recipe, self.seed, self.folder, self.group = recipe, seed, path.with_suffix(""), group
         self.saved_at, self.cost = time.monotonic(), 0.0  # of the last checkpoint: when, and how long it took
         self.data = datasets.split(data, recipe.train_size, recipe.holdout)
-        if capture and (device.type != "cuda" or isinstance(self.data, datasets.Text)):
-            raise ValueError("capture is for pictures on CUDA: texts and CPUs train eagerly.")
         saved = checkpoint.load(self.folder)
         large_blocks_stay()
         torch.set_num_threads(threads or (saved or {}).get("threads") or torch.get_num_threads())
-        self.trainer = self._trainer(device, formats.choose(precision, device), capture)
+        self.trainer = self._trainer(device, formats.choose(precision, device))
         source = provenance.source_hash()
         self.state = {
             "recipe": recipe.values(),
@@ -180,10 +175,10 @@ class _Run:
         if saved:
             self._resume(saved, source)
 
-    def _trainer(self, device, precision, capture):
+    def _trainer(self, device, precision):
         recipe = self.recipe
         torch.manual_seed(self.seed)
-        model, optimizer = build(recipe, self.data, device, **_capturable(recipe, capture))
+        model, optimizer = build(recipe, self.data, device)
         return Trainer(
             model,
             self.data,
@@ -194,7 +189,6 @@ class _Run:
             seed=self.seed,
             device=device,
             precision=precision,
-            capture=capture,
             loop=recipe.loop,
             text=recipe.text,
             group=self.group,
@@ -295,11 +289,6 @@ class _Run:
 
 def _unseen(row):
     """The progress of a process that shows none."""
-
-
-def _capturable(recipe, capture):
-    """The option that lets a CUDA graph hold the optimizer's step; torch's SGD needs none and has none."""
-    return {"capturable": True} if capture and recipe.optimizer != "sgdm" else {}
 
 
 def now():

@@ -303,11 +303,11 @@ MUTANTS = (
     Mutant("studies: adamw's decay for another size", "studies/rates.py", "recipes.normalised(2.5e-2, lr, _BATCH, _TRAIN, _EPOCHS)",
            "recipes.normalised(2.5e-2, lr, _BATCH, _TRAIN, 60)", STUDIES, False),
     # --- the authors' loop
-    Mutant("the closure forgotten", "training/engine.py", "if self.further is not None:\n            with torch.no_grad(), formats",
-           "if False:\n            with torch.no_grad(), formats", AUTHORS, fast=False),
-    Mutant("the further pass on the plain loop's generators", "training/engine.py", "self.task.batches(*self.further)",
+    Mutant("the closure forgotten", "training/authors.py", "            self.task.loss(self.model, batch)\n", "            pass\n", AUTHORS, fast=False),
+    Mutant("the further pass on the plain loop's generators", "training/authors.py", "self.task.batches(*self.further)",
            "self.task.batches(self.order, self.augmentation)", AUTHORS, fast=False),
-    Mutant("the further pass not resumed", "training/engine.py", "generator.set_state(saved)", "pass", AUTHORS, fast=False),
+    Mutant("the further pass not resumed", "training/authors.py", "generator.set_state(saved)", "pass", AUTHORS, fast=False),
+    Mutant("the authors' recipe in the plain loop", "training/run.py", 'if recipe.loop == "authors" else Trainer', "if False else Trainer", AUTHORS, fast=False),
     # --- evidence/statistics.py, evidence/verdicts.py, evidence/runs.py, tables.py
     Mutant("an interval by the normal", "evidence/statistics.py", "quantile(len(differences) - 1) * sd", "1.96 * sd", CLAIMS, fast=False),
     Mutant("an interval of single runs", "evidence/statistics.py", "sd / math.sqrt(len(differences))", "sd", CLAIMS, fast=False),

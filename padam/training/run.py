@@ -12,6 +12,7 @@ from padam import files, models, optim, records
 from padam.records import check
 from padam.training import checkpoint, provenance, workers
 from padam.training import precision as formats
+from padam.training.authors import AuthorsTrainer
 from padam.training.device import deterministic, flushed_denormals, large_blocks_stay
 from padam.training.engine import Trainer, diverged
 from padam.training.progress import bar
@@ -179,7 +180,8 @@ class _Run:
         recipe = self.recipe
         torch.manual_seed(self.seed)
         model, optimizer = build(recipe, self.data, device)
-        return Trainer(
+        trainer = AuthorsTrainer if recipe.loop == "authors" else Trainer
+        return trainer(
             model,
             self.data,
             optimizer,
@@ -189,7 +191,6 @@ class _Run:
             seed=self.seed,
             device=device,
             precision=precision,
-            loop=recipe.loop,
             text=recipe.text,
             group=self.group,
         )

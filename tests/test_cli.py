@@ -5,6 +5,7 @@ import os
 import queue
 import re
 import signal
+import socket
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -446,7 +447,7 @@ def test_two_processes_do_not_train_one_run_and_ctrl_c_waits_for_the_epoch(train
     os.kill(process.pid, signal.SIGSTOP)  # so that it is still at it when it is asked
     busy = _call(*words)
     assert busy.exit_code == 4
-    assert f"another process (process {process.pid}) is training the run" in _error(busy)
+    assert f"another process ({process.pid} on {socket.gethostname()}) is training the run" in _error(busy)
     assert re.search(r"ptb/lstm2 +epoch \d/4\* +-", _call("status", "--seeds", "1", "--out", tmp_path).stdout)
     assert "is running, past epoch" in _call(*words, "--plan").stdout
     os.kill(process.pid, signal.SIGCONT)

@@ -1,11 +1,13 @@
 """Training that can be interrupted: nothing is lost, nothing is done twice, nothing is silent."""
 
 import errno
+import fcntl
 import json
 import os
 import random
 import shutil
 import signal
+import socket
 import textwrap
 from pathlib import Path
 
@@ -337,18 +339,81 @@ def test_a_full_disk_at_the_record_keeps_the_last_checkpoint(quick, tmp_path, mo
 def test_two_processes_cannot_train_one_run(quick, tmp_path):
     with checkpoint.locked(_folder(tmp_path)):
         assert checkpoint.running(_folder(tmp_path))
-        with pytest.raises(training.Busy, match=f"another process .process {os.getpid()}. is training the run in"):
+        with pytest.raises(
+            training.Busy, match=f"another process .{os.getpid()} on {socket.gethostname()}. is training"
+        ):
             quick(tmp_path)
     assert not checkpoint.running(_folder(tmp_path))
     assert records.epochs_run(quick(tmp_path)) == 4
 
 
-def test_a_lock_whose_file_is_gone_is_no_lock(quick, tmp_path, monkeypatch):
+def _flock(monkeypatch, *, error=None, before=lambda descriptor: None):
+    """The system's locks are as a file system has them that calls `before`, and raises `error` unless it is None."""
+    flock = fcntl.flock
+
+    def locked(descriptor, operation):
+        before(descriptor)
+        if error is not None:
+            raise OSError(error, os.strerror(error))
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", locked)
+
+
+def test_a_lock_whose_file_is_gone_is_no_lock(tmp_path, monkeypatch):
     """Another process finished between our opening the file and our taking the lock."""
-    acquire = files.acquire
-    monkeypatch.setattr(files, "acquire", lambda file: (acquire(file), os.unlink(file.name))[0])
-    with pytest.raises(training.Busy, match="another process"):
-        quick(tmp_path)
+    _flock(monkeypatch, before=lambda descriptor: (tmp_path / "lock").unlink(missing_ok=True))
+    with pytest.raises(training.Busy, match="held by"), files.held(tmp_path / "lock", "held by {holder}"):
+        pytest.fail("held a file that is gone")
+
+
+def test_a_lock_goes_with_its_process_however_it_ends(tmp_path):
+    """SIGKILL as well; and while it lives, whoever comes is told which process on which machine it is."""
+    code = """
+        import pathlib, sys, time
+        from padam import files
+        with files.held(pathlib.Path(sys.argv[1]), ""):
+            print("held", flush=True)
+            time.sleep(60)
+    """
+    lock = tmp_path / "lock"
+    process = warm.Process("-c", textwrap.dedent(code), lock)
+    assert process.stdout.readline() == "held\n"
+    assert files.is_held(lock)
+    with pytest.raises(training.Busy) as busy, files.held(lock, "held by {holder}"):
+        pytest.fail("held by two")
+    assert str(busy.value) == f"held by {process.pid} on {socket.gethostname()}"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not files.is_held(lock)
+    with files.held(lock, ""):
+        assert files.is_held(lock)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_where_files_cannot_be_locked_a_warning_says_so_and_it_goes_on(quick, tmp_path, monkeypatch, code):
+    _flock(monkeypatch, error=code)
+    with pytest.warns(UserWarning, match="this file system cannot lock files: do not train one run"):
+        assert records.epochs_run(quick(tmp_path)) == 4
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["seed0.json"]
+    (tmp_path / "lock").touch()
+    assert not files.is_held(tmp_path / "lock")
+
+
+def test_a_lock_is_seen_on_nfs(tmp_path, monkeypatch):
+    """There, what is locked for one process alone must be open for writing."""
+
+    def nfs(descriptor):
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    _flock(monkeypatch, before=nfs)
+    with checkpoint.locked(tmp_path / "run"):
+        assert checkpoint.running(tmp_path / "run")
+    assert not checkpoint.running(tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lock").touch()  # a killed process has left it
+    assert not checkpoint.running(tmp_path / "run")
 
 
 def test_what_cannot_begin_leaves_nothing_behind(quick, tmp_path, monkeypatch):

@@ -111,8 +111,4 @@ def locked(folder):
 
 def running(folder):
     """Whether a process holds the run in `folder`."""
-    path = Path(folder) / "lock"
-    if not path.exists():
-        return False
-    with open(path) as file:
-        return not files.acquire(file)
+    return files.is_held(Path(folder) / "lock")

@@ -271,10 +271,56 @@ def test_when_both_checkpoints_are_damaged_it_says_what_to_do(quick, tmp_path, m
     _stopped_after(quick, tmp_path, 3, monkeypatch)
     for _, path in checkpoint.found(_folder(tmp_path)):
         path.write_bytes(path.read_bytes()[:1000])
-    with (
-        pytest.warns(UserWarning, match="is damaged"),
-        pytest.raises(ValueError, match="no checkpoint in .* is whole.*Remove that folder to start it again"),
-    ):
+    said = pytest.raises(ValueError, match="no checkpoint in .* is whole.*Remove that folder to start it again")
+    with pytest.warns(UserWarning, match="is damaged"), said:
+        quick(tmp_path)
+    for _ in range(2):  # nor is it begun again when it is asked again
+        with said:
+            quick(tmp_path)
+    assert len(list(_folder(tmp_path).glob("epoch-*.damaged"))) == 2
+    shutil.rmtree(_folder(tmp_path))
+    assert records.epochs_run(quick(tmp_path)) == 4
+
+
+def _written_without(path, name):
+    """A checkpoint written anew without a key, or with bytes that torch cannot read; its digest is right."""
+    state, epoch, folder = torch.load(path, weights_only=True), checkpoint.found(path.parent)[0][0], path.parent
+    path.unlink()
+    if name is None:
+        raw = b"no checkpoint"
+        (folder / f"epoch-{epoch:05d}-{checkpoint._digest(raw)}.pt").write_bytes(raw)
+        return
+    *outer, last = name.split(".")
+    del (state[outer[0]] if outer else state)[last]
+    checkpoint.save(folder, epoch, state)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (None, "torch cannot read it"),
+        ("sources", "it holds no sources"),
+        ("trainer.order", "it holds no trainer.order"),
+    ],
+)
+def test_a_checkpoint_that_holds_something_else_is_set_aside(quick, tmp_path, monkeypatch, name, why):
+    _stopped_after(quick, tmp_path, 3, monkeypatch)
+    _written_without(checkpoint.found(_folder(tmp_path))[0][1], name)
+    quick.steps.clear()
+    with pytest.warns(UserWarning, match=f"is damaged .{why}.*the one before it is taken"):
+        quick(tmp_path, keep=True)
+    assert (quick.steps.count(2), quick.steps.count(3) > 0) == (0, True)
+    assert [epoch for epoch, _ in checkpoint.found(_folder(tmp_path))] == [4, 3]
+
+
+def test_a_checkpoint_of_another_network_is_not_gone_on_from(quick, tmp_path, monkeypatch):
+    _stopped_after(quick, tmp_path, 1, monkeypatch)
+    ((_, path),) = checkpoint.found(_folder(tmp_path))
+    state = torch.load(path, weights_only=True)
+    state["trainer"]["model"] = {"weight": torch.zeros(3)}
+    path.unlink()
+    checkpoint.save(path.parent, 1, state)
+    with pytest.raises(ValueError, match="not one of this network and its optimizer .*Remove that folder"):
         quick(tmp_path)
 
 

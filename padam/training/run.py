@@ -20,6 +20,11 @@ from padam.training.signals import Signals, Stopped
 
 # What a recipe's optimizer is called in the catalog, where that differs: Amsgrad runs as torch's Adam(amsgrad=True).
 _BUILT_AS = {"amsgrad": "adam"}
+_TRAINER = ("epoch", "model", "optimizer", "order", "augmentation", "cpu")
+_KEYS = (  # of a checkpoint
+    *("recipe", "data", "history", "threads", "precision", "sources", "devices", "started", "status"),
+    *(f"trainer.{key}" for key in _TRAINER),
+)
 _SETTINGS = ("threads", "precision", "processes")  # with others, the next epoch would not be the one that follows
 
 
@@ -155,7 +160,7 @@ class _Run:
         self.recipe, self.seed, self.folder, self.group = recipe, seed, path.with_suffix(""), group
         self.saved_at, self.cost = time.monotonic(), 0.0  # of the last checkpoint: when, and how long it took
         self.data = datasets.split(data, recipe.train_size, recipe.holdout)
-        saved = checkpoint.load(self.folder)
+        saved = checkpoint.load(self.folder, _KEYS)
         large_blocks_stay()
         torch.set_num_threads(threads or (saved or {}).get("threads") or torch.get_num_threads())
         self.trainer = self._trainer(device, formats.choose(precision, device))
@@ -218,7 +223,14 @@ class _Run:
             )
         devices = saved["devices"] + [d for d in self.state["devices"] if d != saved["devices"][-1]]
         sources = saved["sources"] + [source] * (saved["sources"][-1] != source)
-        self.trainer.load_state_dict(saved["trainer"])
+        try:
+            self.trainer.load_state_dict(saved["trainer"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"the checkpoint in {self.folder} is not one of this network and its optimizer "
+                f"({type(error).__name__}), so the run cannot go on. Remove that folder to start it again from the "
+                f"first epoch."
+            ) from error
         self.state = {k: v for k, v in saved.items() if k != "trainer"} | {"devices": devices, "sources": sources}
 
     def to_the_end(self, budget, begun):

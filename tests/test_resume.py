@@ -184,12 +184,52 @@ def test_a_second_ctrl_c_stops_at_once_and_loses_that_epoch_only(quick, tmp_path
 
     monkeypatch.setattr(engine.Trainer, "update", impatient)
     with pytest.raises(
-        training.Stopped, match="stopped at once. The same command goes on from the last epoch that was finished"
+        training.Stopped, match="stopped at once. The same command goes on from the last epoch that was written"
     ):
         quick(tmp_path)
     assert checkpoint.found(_folder(tmp_path))[0][0] == 2
     monkeypatch.setattr(engine.Trainer, "update", update)
     assert records.epochs_run(quick(tmp_path)) == 4
+
+
+_RARE = """
+import os, signal, sys
+from padam import data, recipes, training
+from padam.training import checkpoint, engine, run
+load, save, train_epoch = data.load, checkpoint.save, engine.Trainer.train_epoch
+def few(name, root=None):
+    digits = load(name, root)
+    cut = {"train": 300, "test": 50}
+    return digits._replace(**{part: tuple(x[:n] for x in getattr(digits, part)) for part, n in cut.items()})
+def signal_at(place):
+    for _ in range(sys.argv[2].split().count(place)):
+        os.kill(os.getpid(), signal.SIGINT)
+def trained(self):
+    signal_at(f"epoch{self.epoch}")
+    return train_epoch(self)
+def saved(*given):
+    signal_at("save")
+    save(*given)
+data.load, checkpoint.save, engine.Trainer.train_epoch = few, saved, trained
+run._Run._save_if_due = lambda self: None  # as on a GPU whose epochs are short
+try:
+    record = training.train(recipes.get("cifar10/vgg16/padam", "quick"), 0, sys.argv[1], device="cpu", threads=1)
+    print("epochs:", len(record["history"]["epoch"]))
+except training.Stopped as stop:
+    print(stop)
+"""
+
+
+def test_a_second_ctrl_c_while_the_only_checkpoint_is_written_loses_nothing(tmp_path):
+    """Real signals, to a run that writes as rarely as one on a GPU may: only where it stops, and at its end."""
+    end = warm.run("-c", _RARE, tmp_path, "epoch2 save save")
+    assert end.stdout == f"{ID}, seed 0: stopped as asked after epoch 2 of 4; the same command goes on.\n"
+    assert end.stderr.count("finishing this epoch") == 1
+    assert end.stderr.count("writing the checkpoint, then stopping.") == 2
+    assert [epoch for epoch, _ in checkpoint.found(_folder(tmp_path))] == [2]
+    end = warm.run("-c", _RARE, tmp_path, "save save")  # the last epoch has ended: there is nothing left to stop
+    assert end.stdout == "epochs: 4\n"
+    assert "Traceback" not in end.stderr
 
 
 def test_a_budget_stops_before_it_is_spent(quick, tmp_path, monkeypatch):

@@ -82,15 +82,18 @@ def train(
     Each takes its share of every batch, so that the gradient is the whole batch's; batch norm sees a process's share
     only, and its running averages are those of process 0. Pictures only; the machines, if several, share `out`.
 
-    On the same device a resumed run ends in the same weights, bit for bit, as one that was never interrupted, and at
-    most the epoch that was running is trained again. A loss that is no number ends the run: a "diverged" record.
+    On the same device a resumed run ends in the same weights, bit for bit, as one that was never interrupted. What the
+    first signal or the budget stops loses nothing. What is killed, or stopped by a second signal within an epoch, has
+    to train again what came after its last checkpoint: on a CPU, where every epoch is written, no more than the epoch
+    that was running; on a GPU perhaps some before it, for there one is written only when 20 times as long has passed as
+    writing takes. A loss that is no number ends the run: a "diverged" record.
 
     Raises:
         Stopped: by Ctrl-C, SIGTERM or the budget; the checkpoint is there, and the same call goes on.
         ValueError: the recipe, the data or the number of processes are not those of the checkpoint or of the record
             that is there; torchrun trains texts, or in the authors' loop.
-        padam.training.workers.Lost: another process of the run has ended; the same call goes on from the last finished
-            epoch.
+        padam.training.workers.Lost: another process of the run has ended; the same call goes on from the last
+            checkpoint.
         padam.files.Busy: another process trains this run.
         OSError: the disk is full, or `out` cannot be written; the checkpoints before are still there.
     """
@@ -240,10 +243,12 @@ class _Run:
         with Signals(label, quiet=not speaks) as signals, shown as progress:
             while self.trainer.epoch < self.recipe.epochs and self.state["status"] != "diverged":
                 self.group.first(lambda: self._stop_if_due(signals, budget, begun))
-                row = self._epoch()
-                self.group.first(lambda: self._save_if_due(signals))
+                with signals.interruptible():
+                    row = self.trainer.run_epoch()
+                self._keep(row)
+                self.group.first(self._save_if_due)
                 progress(row)
-        self.group.first(self._save_if_new)
+            self.group.first(self._save_if_new)
         return self._record()
 
     def _stop_if_due(self, signals, budget, begun):
@@ -253,21 +258,18 @@ class _Run:
             why = "as asked" if signals.asked else "before its budget is spent"
             raise Stopped(self._where(why), interrupted=bool(signals.asked))
 
-    def _save_if_due(self, signals):
+    def _save_if_due(self):
         # On a GPU an epoch may be shorter than writing a checkpoint: then not every epoch is written.
         if self.trainer.device.type == "cpu" or time.monotonic() - self.saved_at > 20 * self.cost:
             at = time.monotonic()
-            with signals.finishing():
-                self._save_if_new()
+            self._save_if_new()
             self.saved_at, self.cost = time.monotonic(), time.monotonic() - at
 
-    def _epoch(self):
-        row = self.trainer.run_epoch()
+    def _keep(self, row):
         for key, value in row.items():
             self.state["history"].setdefault(key, []).append(value)
         if diverged(row):
             self.state["status"] = "diverged"
-        return row
 
     def _save_if_new(self):
         newest = checkpoint.found(self.folder)[:1]

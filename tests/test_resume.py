@@ -10,13 +10,16 @@ import signal
 import socket
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
+import jsonschema
 import kill
 import pytest
 import torch
 import warm
 
 from padam import data, files, models, optim, recipes, records, training
+from padam.records import check
 from padam.training import checkpoint, device, engine, provenance, run
 
 ID = "cifar10/vgg16/padam"
@@ -578,17 +581,48 @@ def test_changed_data_are_refused(quick, few, tmp_path, monkeypatch):
         quick(tmp_path)
 
 
-def test_another_number_of_threads_is_refused_and_the_old_one_restored(quick, tmp_path, monkeypatch):
-    _stopped_after(quick, tmp_path, 2, monkeypatch)
-    recipe = recipes.get(ID, "quick")
-    with pytest.raises(ValueError, match="settings changed .*threads is 1 there and 2 here"):
-        training.train(recipe, 0, tmp_path, device="cpu", threads=2)
+def test_a_run_keeps_its_number_of_threads_unless_it_is_given_another(quick, tmp_path, monkeypatch):
+    """Which a warning and the record say."""
+    _stopped_after(quick, tmp_path, 1, monkeypatch)
+    recipe, schema = recipes.get(ID, "quick"), json.loads((records.HERE / "schema.json").read_text())
+    shutil.copytree(tmp_path, tmp_path.with_name("other"))
     torch.set_num_threads(2)
     try:
-        assert training.train(recipe, 0, tmp_path, device="cpu")["threads"] == 1
-        assert torch.get_num_threads() == 2
+        record = training.train(recipe, 0, tmp_path, device="cpu")
+        assert (record["threads"], "threads_used" in record, torch.get_num_threads()) == (1, False, 2)
     finally:
         torch.set_num_threads(1)
+    changes = pytest.warns(UserWarning, match="threads changed .*1 there and 2 here.: sums are taken in another order")
+    with changes, pytest.raises(training.Stopped):
+        training.train(recipe, 0, tmp_path.with_name("other"), device="cpu", threads=2, budget=1e-3)
+    with changes:
+        record = training.train(recipe, 0, tmp_path.with_name("other"), device="cpu", threads=2)
+    assert (record["threads"], record["threads_used"]) == (2, [1, 2])
+    assert check.faults(record) == []
+    jsonschema.validate(record, schema)
+    assert check.faults(record | {"threads": 1}) == [
+        "threads_used is [1, 2], not several numbers of which the last is threads"
+    ]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(record | {"threads_used": [2]}, schema)
+
+
+def test_on_a_gpu_the_number_of_threads_is_not_worth_a_word(quick, tmp_path, monkeypatch):
+    """The record lists the numbers all the same; a CPU that says it is a GPU stands for one."""
+    _stopped_after(quick, tmp_path, 2, monkeypatch)
+    resume = run._Run._resume
+
+    def on_a_gpu(self, *given):
+        self.trainer.device = SimpleNamespace(type="cuda")
+        with monkeypatch.context() as patch:
+            patch.setattr(engine.Trainer, "load_state_dict", lambda self, state: None)
+            resume(self, *given)
+        self.trainer.device = torch.device("cpu")
+        self.trainer.epoch = 2
+
+    monkeypatch.setattr(run._Run, "_resume", on_a_gpu)
+    record = training.train(recipes.get(ID, "quick"), 0, tmp_path, device="cpu", threads=2)
+    assert record["threads_used"] == [1, 2]
 
 
 def test_changed_code_warns_and_the_record_lists_both(quick, tmp_path, monkeypatch):

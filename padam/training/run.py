@@ -25,7 +25,7 @@ _KEYS = (  # of a checkpoint
     *("recipe", "data", "history", "threads", "precision", "sources", "devices", "started", "status"),
     *(f"trainer.{key}" for key in _TRAINER),
 )
-_SETTINGS = ("threads", "precision", "processes")  # with others, the next epoch would not be the one that follows
+_SETTINGS = ("precision", "processes")  # with others, the next epoch would not be the one that follows
 
 
 def build(recipe, data, device):
@@ -74,7 +74,9 @@ def train(
         device: "cpu", "cuda", "cuda:1"; default CUDA where there is one. Packed pictures too large for its memory are
             streamed to it (`padam.training.prefetch`; the environment's PADAM_RESIDENT sets from how many GB on).
         precision: "auto", "fp32", "bf16" or "fp16", see `padam.training.precision.choose`.
-        threads: of the CPU; default those the run was started with, else all of torch's.
+        threads: of the CPU; default those the run was begun with, else all of torch's. A run may go on with another
+            number, and its record lists all. On a CPU a warning says what that changes: sums are taken in another
+            order, so what follows is not, bit for bit, what would have followed.
         budget: seconds after which to stop, at the end of the last epoch that fits; default none.
         keep: keep the last checkpoint, which holds the trained weights, when the run is finished.
 
@@ -174,6 +176,7 @@ class _Run:
             "data": provenance.data_hash(self.data),
             "history": {},
             "threads": torch.get_num_threads(),
+            "threads_used": [torch.get_num_threads()],
             "precision": self.trainer.precision,
             "sources": [source],
             "devices": [provenance.device_name(device)],
@@ -224,6 +227,15 @@ class _Run:
                 f"the code changed since the checkpoint in {self.folder}; the record will list both versions.",
                 stacklevel=7,
             )
+        threads, used = self.state["threads"], saved.get("threads_used", [saved["threads"]])
+        if threads != saved["threads"] and self.trainer.device.type == "cpu":
+            warnings.warn(
+                f"the number of threads changed since the checkpoint in {self.folder} ({saved['threads']} there and "
+                f"{threads} here): sums are taken in another order, so what follows is not, bit for bit, what would "
+                f"have followed. The record will list both numbers.",
+                stacklevel=7,
+            )
+        used = used + [threads] * (threads != used[-1])
         devices = saved["devices"] + [d for d in self.state["devices"] if d != saved["devices"][-1]]
         sources = saved["sources"] + [source] * (saved["sources"][-1] != source)
         try:
@@ -234,7 +246,10 @@ class _Run:
                 f"({type(error).__name__}), so the run cannot go on. Remove that folder to start it again from the "
                 f"first epoch."
             ) from error
-        self.state = {k: v for k, v in saved.items() if k != "trainer"} | {"devices": devices, "sources": sources}
+        self.state = {
+            **{key: value for key, value in saved.items() if key != "trainer"},
+            **{"devices": devices, "sources": sources, "threads": threads, "threads_used": used},
+        }
 
     def to_the_end(self, budget, begun):
         """Train what is left and return the record; raises `Stopped` before `budget` seconds after `begun`."""
@@ -284,6 +299,8 @@ class _Run:
     def _record(self):
         state = self.state
         history = {key: [records.plain(v) for v in values] for key, values in state["history"].items()}
+        several = {"processes": self.group.count} if self.group.count > 1 else {}
+        several |= {"threads_used": state["threads_used"]} if len(state["threads_used"]) > 1 else {}
         return {
             "schema": records.SCHEMA,
             "seed": self.seed,
@@ -299,7 +316,7 @@ class _Run:
             "data_sha256": state["data"],
             "started": state["started"],
             "finished": now(),
-        } | ({"processes": self.group.count} if self.group.count > 1 else {})
+        } | several
 
 
 def _unseen(row):

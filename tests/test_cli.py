@@ -5,6 +5,7 @@ import os
 import queue
 import re
 import signal
+import socket
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,6 @@ COMMANDS = {
         "--threads",
         "--budget",
         "--plan",
-        "--capture",
         "--keep",
     ),
     "reproduce": (
@@ -58,7 +58,6 @@ COMMANDS = {
         "--threads",
         "--budget",
         "--plan",
-        "--capture",
     ),
     "status": ("--profile", "--seeds", "--out"),
     "study": ("--out", "--jobs", "--data", "--budget", "--plan", "--commands", "--run"),
@@ -72,7 +71,6 @@ COMMANDS = {
         "--device",
         "--precision",
         "--threads",
-        "--capture",
     ),
 }
 
@@ -412,7 +410,6 @@ def test_missing_data_are_an_error_that_says_what_to_do(tmp_path):
     ("words", "said"),
     [
         (("--precision", "fp16"), "fp16 is for CUDA"),
-        (("--capture",), "capture is for pictures on CUDA"),
     ],
 )
 def test_what_the_run_refuses_is_said_in_one_line(words, said, tmp_path):
@@ -455,7 +452,7 @@ def test_two_processes_do_not_train_one_run_and_ctrl_c_waits_for_the_epoch(train
     os.kill(process.pid, signal.SIGSTOP)  # so that it is still at it when it is asked
     busy = _call(*words)
     assert busy.exit_code == 4
-    assert f"another process (process {process.pid}) is training the run" in _error(busy)
+    assert f"another process ({process.pid} on {socket.gethostname()}) is training the run" in _error(busy)
     assert re.search(r"ptb/lstm2 +epoch \d/4\* +-", _call("status", "--seeds", "1", "--out", tmp_path).stdout)
     assert "is running, past epoch" in _call(*words, "--plan").stdout
     os.kill(process.pid, signal.SIGCONT)

@@ -158,7 +158,7 @@ def test_packed_once_it_is_not_packed_again_and_from_elsewhere_it_is_refused(fol
 
 def test_two_processes_do_not_pack_the_same_at_once(folder, tmp_path):
     with files.held(tmp_path / "packed.lock", "held by {holder}"):
-        with pytest.raises(files.Busy, match=rf"another process .process {os.getpid()}. is packing .*packed. Wait for"):
+        with pytest.raises(files.Busy, match=rf"another process .{os.getpid()} on .*. is packing .*packed. Wait for"):
             _pack(folder, tmp_path / "packed")
         assert not (tmp_path / "packed.partial").exists()
         assert _pack(folder, tmp_path / "other")["classes"] == ["n01", "n02"]

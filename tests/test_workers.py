@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from padam import cli, data, files, models, optim, recipes, records, training
 from padam.records import check
-from padam.training import checkpoint, engine, run, tasks, workers
+from padam.training import authors, checkpoint, engine, run, tasks, workers
 
 ID = "cifar10/vgg16/padam"
 pytestmark = pytest.mark.skipif(
@@ -183,15 +183,16 @@ def test_the_shares_of_a_batch_are_the_batch(few, kind):
 
 
 def test_what_cannot_be_shared_is_refused(few):
-    def trainer(pictures=few, count=2, **options):
+    def trainer(pictures=few, count=2, kind=engine.Trainer):
         network = models.build("convnet", seed=0)
         optimizer = optim.build("sgdm", network.parameters(), lr=0.1)
-        return engine.Trainer(network, pictures, optimizer, batch_size=40, group=_share(0, count), **options)
+        return kind(network, pictures, optimizer, batch_size=40, group=_share(0, count))
 
     text = data.load("pydoc")
-    for wrong in ({"pictures": text}, {"loop": "authors"}, {"capture": True}):
-        with pytest.raises(ValueError, match="several processes train pictures only, in the plain loop and without"):
-            trainer(**wrong)
+    with pytest.raises(ValueError, match="several processes train pictures only; start this run without torchrun"):
+        trainer(text)
+    with pytest.raises(ValueError, match="several processes train in the plain loop only; start this run without"):
+        trainer(kind=authors.AuthorsTrainer)
     with pytest.raises(ValueError, match="has 3 pictures, which 4 processes cannot share; start 3 processes or fewer"):
         trainer(count=4)
     assert trainer(count=3)

@@ -66,7 +66,6 @@ def train(
     rounds=5,
     examples=None,
     workers=None,
-    capture=False,
     say=lambda line: None,
 ):
     """Seconds that an epoch of training takes in our loop and in a plain one; returns a record.
@@ -78,7 +77,7 @@ def train(
 
     Args:
         recipe: of pictures, from `padam.recipes.get`.
-        data, device, precision, threads, capture: as `padam.training.train` takes them.
+        data, device, precision, threads: as `padam.training.train` takes them.
         rounds: how many epochs of each are timed.
         examples: train on so many pictures only; default all of the recipe's.
         workers: of the plain loop's DataLoader; default as many as there are cores.
@@ -96,7 +95,7 @@ def train(
     try:
         used = torch.get_num_threads()
         with flushed_denormals(), torch.random.fork_rng():
-            seconds = in_turn(_sides(recipe, pictures, device, precision, workers, capture), rounds, say)
+            seconds = in_turn(_sides(recipe, pictures, device, precision, workers), rounds, say)
     finally:
         torch.set_num_threads(before)
     best = min((name for name in seconds if name != "ours"), key=lambda name: statistics.median(seconds[name]))
@@ -113,11 +112,11 @@ def train(
     }
 
 
-def _sides(recipe, pictures, device, precision, workers, capture):
+def _sides(recipe, pictures, device, precision, workers):
     """{name: a function that trains one epoch}: ours, and the plain loop with and without workers."""
     torch.manual_seed(0)
     model, optimizer = build(recipe, pictures, device)
-    setting = {"device": device, "precision": precision, "capture": capture}
+    setting = {"device": device, "precision": precision}
     trainer = Trainer(model, pictures, optimizer, batch_size=recipe.batch_size, **setting)
 
     def _ours():

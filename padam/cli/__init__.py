@@ -18,7 +18,6 @@ from padam.cli import filling
 from padam.cli.exits import checked, exit_on_error, fail, say
 from padam.cli.options import (
     Budget,
-    Capture,
     Commands,
     Data,
     Device,
@@ -115,7 +114,6 @@ def train(
     threads: Threads = None,
     budget: Budget = None,
     plan: Plan = False,
-    capture: Capture = False,
     keep: Keep = False,
 ):
     """Train one recipe to its record. Ctrl-C finishes the epoch first; the same command goes on.
@@ -151,7 +149,6 @@ def train(
             precision=precision,
             threads=threads,
             budget=limit,
-            capture=capture,
             keep=keep,
         )
     diverged = record["outcome"] == "diverged"
@@ -177,7 +174,6 @@ def reproduce_(
     threads: Threads = None,
     budget: Budget = None,
     plan: Plan = False,
-    capture: Capture = False,
     keep: Keep = False,
     commands: Commands = False,
 ):
@@ -200,7 +196,7 @@ def reproduce_(
     given["--precision"] = None if precision == "auto" else precision
     given["--threads"] = threads or (1 if jobs > 1 else None)
     options = [part for name, value in given.items() if value is not None for part in (name, str(value))]
-    options += ["--capture"] * capture + ["--keep"] * keep
+    options += ["--keep"] * keep
     if commands:
         for cell in todo:
             say(shlex.join(("python", *running.command(cell, options))), err=False)
@@ -298,7 +294,6 @@ def bench_train(
     device: Device = None,
     precision: Precision = "auto",
     threads: Threads = None,
-    capture: Capture = False,
 ):
     """Seconds per epoch of our loop against a plain DataLoader with torchvision's transforms, in turn.
 
@@ -316,7 +311,6 @@ def bench_train(
             rounds=rounds,
             examples=examples,
             workers=workers,
-            capture=capture,
             say=lambda line: typer.echo(line, err=True),
         )
         path = benchmarks.keep(record, out)

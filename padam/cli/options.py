@@ -87,7 +87,6 @@ Budget = Annotated[
 ]
 Plan = Annotated[bool, typer.Option("--plan", help="Only say what would be done.")]
 Commands = Annotated[bool, typer.Option("--commands", help="Only print a shell line for each missing run.")]
-Capture = Annotated[bool, typer.Option("--capture", help="Replay the step as a CUDA graph; no GPU has tried this yet.")]
 Keep = Annotated[bool, typer.Option("--keep", help="Keep the last checkpoint, which holds the weights.")]
 Only = Annotated[
     list[str],

@@ -99,19 +99,18 @@ def trained(model, data, optimizer, observe, run=Run(), *, epochs, along=None, *
     with flushed_denormals():
         while trainer.epoch < epochs and not (rows and rows[-1]["diverged"]):
             if why := run.due(seconds):
-                with run.signals.finishing():
-                    _save()
+                _save()
                 raise Stopped(
                     f"{run.label}: stopped {why} after epoch {trainer.epoch} of {epochs}; the same command goes on.",
                     interrupted=bool(run.signals.asked),
                 )
             before = weights(model)
-            row = trainer.run_epoch()
+            with run.signals.interruptible():
+                row = trainer.run_epoch()
             seconds = row["seconds"]
             rows.append({**observe(trainer, row, before), "diverged": diverged(row)})
             if seconds > 10:
-                with run.signals.finishing():
-                    kept = _save()
+                kept = _save()
     return rows
 
 

@@ -181,7 +181,7 @@ def joined(device):
             raise
         lost = Lost(
             f"another of the {group.count} processes has ended, or has not answered for {ANSWER.seconds // 60} "
-            f"minutes. What the last finished epoch left is there, and the same command goes on from it."
+            f"minutes. The last checkpoint is there, and the same command goes on from it."
         )
         lost.alone = group.rank == 1  # process 0 may be the lost one; more than two need not say it
         raise lost from error

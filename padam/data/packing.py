@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pooch
 from tqdm import tqdm
 
 from padam import files
-from padam.data.fetch import digest
 
 PARTS = ("train", "val")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
@@ -303,7 +303,7 @@ def _finish(partial, part, source, folder):
         "per_class": counts.tolist(),
         "converted": {name[k]: notes[k] for k in np.flatnonzero(states == _CONVERTED).tolist()},
         "broken": {name[k]: notes[k] for k in np.flatnonzero(states == _BROKEN).tolist()},
-        "sha256": digest(partial / f"{part}-pixels.npy", "sha256"),
+        "sha256": pooch.file_hash(partial / f"{part}-pixels.npy"),
     }
 
 

@@ -117,6 +117,20 @@ def test_a_picture_with_other_sides_than_its_first_bytes_say_is_left_out(folder,
     assert manifest["parts"]["train"]["count"] == 5
 
 
+def test_the_manifest_is_the_last_file_that_is_written(folder, tmp_path, monkeypatch):
+    write, seen = files.write, {}
+
+    def noted(path, raw):
+        seen[path.name] = {each.name: each.read_bytes() for each in path.parent.iterdir()}
+        write(path, raw)
+
+    monkeypatch.setattr(packing.files, "write", noted)
+    _pack(folder, tmp_path / "packed", whole=True)
+    arrays = seen["manifest.json"]
+    for path in (tmp_path / "packed").iterdir():
+        assert path.name == "manifest.json" or arrays[path.name] == path.read_bytes(), path
+
+
 def test_a_disk_that_is_too_small_is_noticed_before_anything_is_decoded(folder, tmp_path, monkeypatch):
     def full(*given):
         raise OSError(28, "No space left on device")

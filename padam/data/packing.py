@@ -210,7 +210,7 @@ def _pack_all(folder, target, source, plan, jobs, progress):
     manifest = plan | {"classes": list(source.classes), "parts": {}, "ignored": _relative(source.ignored, folder)}
     for part in PARTS:
         manifest["parts"][part] = _finish(partial, part, source, folder, plan)
-    (partial / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    files.write(partial / "manifest.json", (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
     partial.rename(target)
     for pattern in _WORKING:
         for path in list(target.glob(pattern)):

@@ -350,6 +350,7 @@ MUTANTS = (
     Mutant("whole pictures are cut", "data/packing.py", "if not whole:", "if True:", PACKING, fast=False),
     Mutant("the manifest is written first", "data/packing.py", '        manifest["parts"][part] = _finish(partial, part, source, folder, plan)\n    files.write(partial / "manifest.json", (json.dumps(manifest, indent=1, ensure_ascii=False) + "\\n").encode())\n',
            '        files.write(partial / "manifest.json", (json.dumps(manifest, indent=1, ensure_ascii=False) + "\\n").encode())\n        manifest["parts"][part] = _finish(partial, part, source, folder, plan)\n', PACKING, fast=False),
+    Mutant("a process that decodes goes on alone", "data/packing.py", "    parent.join()\n    os._exit(1)", "    parent.join()", PACKING, fast=False),
     Mutant("colors share a plane", "data/whole.py", "places + colors * plane", "places + 0 * colors * plane", WHOLE, fast=False),
     Mutant("everything goes to the card", "data/whole.py", "self if self.nbytes == len(self.pixels) else", "self if True else", WHOLE, fast=False),
     Mutant("the corner of whole pictures is evaluated", "training/boxes.py", "((sides - size) / 2).round()", "(0 * sides)", WHOLE, fast=False),

@@ -316,6 +316,37 @@ def test_a_killed_process_loses_a_chunk_at_most(folder, tmp_path):
         assert np.array_equal(pixels[k], packing.decode(path, 24)[0]), path
 
 
+def _begun(pixels):
+    """Whether the first picture is in its place."""
+    with contextlib.suppress(FileNotFoundError), pixels.open("rb") as file:
+        file.seek(1000)  # behind the header
+        return bool(file.read(10_000).strip(b"\0"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_processes_that_decode_end_with_the_one_that_began_them(number, folder, tmp_path):
+    """They hold its pipes, which are read to their ends only when no process is left."""
+    _picture(1500, 1500).save(folder / "large.JPEG")
+    for copy in range(200):
+        os.link(folder / "large.JPEG", folder / "train" / "n01" / f"x{copy}.JPEG")
+    pack = f"packing.pack({str(folder)!r}, {str(tmp_path / 'packed')!r}, 512, jobs=2, progress=False)"
+    code = f"from padam.data import packing; {pack}"
+    process = warm.Process("-c", code, env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True)
+    try:
+        pixels = tmp_path / "packed.partial" / "train-pixels.npy"
+        while not _begun(pixels):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)  # Ctrl-C is for all of them
+        process.communicate(60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode
+    assert not np.load(tmp_path / "packed.partial" / "train-states.npy").all()
+
+
 def test_classes_can_be_chosen_and_bad_folders_are_refused(folder, tmp_path):
     manifest = _pack(folder, tmp_path / "one", classes=["n02"])
     assert (manifest["classes"], manifest["parts"]["train"]["per_class"]) == (["n02"], [3])

@@ -15,6 +15,8 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
+import threading
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -335,16 +337,29 @@ def _in_turn(call, chunks, pool):
 
 @contextlib.contextmanager
 def _pool(jobs):
-    """Processes that decode, None where this one does; when something is raised, what is not begun is not begun."""
+    """Processes that decode, None where this one does. When something is raised they end at once."""
     if jobs == 1:
         yield None
         return
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
         try:
             yield pool
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for process in pool._processes.values():
+                process.kill()
             raise
+
+
+def _end_with_parent():
+    """In a worker: signals are the parent's to answer; a parent that is killed takes the worker with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_follow, args=[multiprocessing.parent_process()], daemon=True).start()
+
+
+def _follow(parent):
+    parent.join()
+    os._exit(1)
 
 
 def _decode_some(place, size, whole, work):

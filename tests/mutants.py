@@ -51,6 +51,8 @@ RESIZED = ("tests/test_boxes.py",)
 LARGE = ("tests/test_large_models.py",)
 IMAGENET = ("tests/test_imagenet.py",)
 STREAMING = ("tests/test_prefetch.py",)
+WHOLE = ("tests/test_whole.py",)
+FETCH = ("tests/test_ptb.py",)
 DISTRIBUTED = ("tests/test_workers.py",)
 SAMPLE = ("tests/test_sample.py",)
 TEXT_CLAIMS = ("tests/test_text_claims.py",)
@@ -366,15 +368,27 @@ MUTANTS = (
     Mutant("temperature the wrong way up", "models/sample.py", "cpu() / temperature", "cpu() * temperature", SAMPLE, fast=False),
     Mutant("a broken picture is kept", "data/packing.py", "states.append(_BROKEN)", "states.append(_KEPT)", PACKING, fast=False),
     Mutant("pictures are cut from the corner", "data/packing.py", "(round((side - size) / 2) for side in rgb.size)", "(0, 0)", PACKING, fast=False),
-    Mutant("gaps stay open", "data/packing.py", "if len(old) == len(kept):", "if old is not None:", PACKING, fast=False),
-    Mutant("packed from anywhere", "data/packing.py", 'for key in ("size", "listing")', 'for key in ("size",)', PACKING, fast=False),
-    Mutant("a misnamed picture goes unnamed", "data/packing.py", "suffix not in _FORMATS", "suffix in _FORMATS", PACKING, fast=False),
+    Mutant("gaps stay open", "data/packing.py", "if old.size == size:", "if old is not None:", PACKING, fast=False),
+    Mutant("packed from anywhere", "data/packing.py", 'for key in ("size", "whole", "listing")', 'for key in ("size", "whole")', PACKING, fast=False),
+    Mutant("a misnamed picture goes unnamed", "data/packing.py", "path.suffix.lower()) != format_", "path.suffix.lower()) == format_", PACKING, fast=False),
     Mutant("work is done again", "data/packing.py", "if noted.exists() and", "if False and", PACKING, fast=False),
+    Mutant("whole or not is the same", "data/packing.py", 'for key in ("size", "whole", "listing")', 'for key in ("size", "listing")', PACKING, fast=False),
+    Mutant("whole pictures are cut", "data/packing.py", "if not whole:", "if True:", PACKING, fast=False),
+    Mutant("the manifest is written first", "data/packing.py", '        manifest["parts"][part] = _finish(partial, part, source, folder, plan)\n    files.write(partial / "manifest.json", (json.dumps(manifest, indent=1, ensure_ascii=False) + "\\n").encode())\n',
+           '        files.write(partial / "manifest.json", (json.dumps(manifest, indent=1, ensure_ascii=False) + "\\n").encode())\n        manifest["parts"][part] = _finish(partial, part, source, folder, plan)\n', PACKING, fast=False),
+    Mutant("a process that decodes goes on alone", "data/packing.py", "    parent.join()\n    os._exit(1)", "    parent.join()", PACKING, fast=False),
+    Mutant("colors share a plane", "data/whole.py", "places + colors * plane", "places + 0 * colors * plane", WHOLE, fast=False),
+    Mutant("everything goes to the card", "data/whole.py", "self if self.nbytes == len(self.pixels) else", "self if True else", WHOLE, fast=False),
+    Mutant("the corner of whole pictures is evaluated", "training/boxes.py", "((sides - size) / 2).round()", "(0 * sides)", WHOLE, fast=False),
+    Mutant("a download is not verified", "data/fetch.py", "pooch.retrieve(url, checksum,", "pooch.retrieve(url, None,", FETCH, fast=False),
     Mutant("boxes read over their edge", "training/boxes.py", "torch.minimum(inside.clamp_min(0), lengths[:, None] - 1.0)", "inside", RESIZED, fast=False),
     Mutant("boxes are square", "training/boxes.py", "(area / ratio).sqrt()", "(area * ratio).sqrt()", RESIZED, fast=False),
     Mutant("the last box that fits", "training/boxes.py", "fits.int().argmax(0)", "fits.int().argmin(0)", RESIZED, fast=False),
     Mutant("boxes are not mirrored", "training/boxes.py", "columns.flip(1), columns)", "columns, columns)", RESIZED, fast=False),
-    Mutant("the corner is evaluated", "training/tasks.py", "round((images.shape[-1] - self.resized) / 2)", "0", RESIZED, fast=False),
+    Mutant("the corner is evaluated", "training/boxes.py", "round((pictures.shape[-1] - size) / 2)", "0", RESIZED, fast=False),
+    Mutant("where no box fits it is in the corner", "training/boxes.py", "starts, free // 2)", "starts, 0)", RESIZED, fast=False),
+    Mutant("where no box fits it is all", "training/boxes.py", "torch.minimum(sides, largest.round())", "sides.double()", RESIZED, fast=False),
+    Mutant("few pictures at once on a card", "training/tasks.py", "min(2000, 500 * 224**2 // side**2)", "2000 * 32**2 // side**2", STREAMING, fast=False),
     Mutant("the likeliest four", "training/tasks.py", "min(5, logits.shape[1])", "min(4, logits.shape[1])", RESIZED, fast=False),
     Mutant("64 pixels at every pixel", "models/__init__.py", "1 if size <= 32 else 2", "1", LARGE, fast=False),
     Mutant("every convolution of VGG halves", "models/vgg.py", "channels, stride = width * factor, 1", "channels = width * factor", LARGE, fast=False),

@@ -76,7 +76,7 @@ def _lock(path):
     # that is killed.
     try:
         return filelock.FileLock(path, fallback_to_soft=False)
-    except TypeError:  # before 3.30 it never does, and raises NotImplementedError
+    except TypeError:  # an older one, as Colab may have, which does not ask; nor does it name the holder
         return filelock.FileLock(path)
 
 

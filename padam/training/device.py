@@ -18,6 +18,17 @@ def flushed_denormals():
         torch.set_flush_denormal(before)
 
 
+def seed_generators(seed, device):
+    """Seed torch's global generators that work on `device` draws from: the CPU's and the card's, but no other card's.
+
+    No GPU has run its second half yet.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+
+
 @contextlib.contextmanager
 def deterministic(device):
     """On CUDA, the same bits every time meanwhile; what has no deterministic form warns. On a CPU it is so anyway.

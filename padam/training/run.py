@@ -13,7 +13,7 @@ from padam.records import check
 from padam.training import checkpoint, provenance, workers
 from padam.training import precision as formats
 from padam.training.authors import AuthorsTrainer
-from padam.training.device import deterministic, flushed_denormals, large_blocks_stay
+from padam.training.device import deterministic, flushed_denormals, large_blocks_stay, seed_generators
 from padam.training.engine import Trainer, diverged
 from padam.training.progress import bar
 from padam.training.signals import Signals, Stopped
@@ -82,7 +82,8 @@ def train(
 
     Under torchrun all its processes call this and get the record, which process 0 writes, as well as the checkpoints.
     Each takes its share of every batch, so that the gradient is the whole batch's; batch norm sees a process's share
-    only, and its running averages are those of process 0. Pictures only; the machines, if several, share `out`.
+    only, and its running averages are those of process 0; each draws dropout of its own. Pictures only; the machines,
+    if several, share `out`.
 
     On the same device a resumed run ends in the same weights, bit for bit, as one that was never interrupted. What the
     first signal or the budget stops loses nothing. What is killed, or stopped by a second signal within an epoch, has
@@ -189,7 +190,7 @@ class _Run:
 
     def _trainer(self, device, precision):
         recipe = self.recipe
-        torch.manual_seed(self.seed)
+        seed_generators(self.seed, device)
         model, optimizer = build(recipe, self.data, device)
         trainer = AuthorsTrainer if recipe.loop == "authors" else Trainer
         return trainer(

@@ -1,5 +1,6 @@
 """Training that can be interrupted: nothing is lost, nothing is done twice, nothing is silent."""
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -20,7 +21,7 @@ import warm
 
 from padam import data, files, models, optim, recipes, records, training
 from padam.records import check
-from padam.training import checkpoint, device, engine, provenance, run
+from padam.training import checkpoint, device, engine, precision, provenance, run
 
 ID = "cifar10/vgg16/padam"
 
@@ -30,6 +31,11 @@ def few():
     """400 digits to train on and 100 to test, so that an epoch takes a moment."""
     digits = data.load("mnist5k")
     return digits._replace(train=tuple(part[::10] for part in digits.train), test=tuple(p[::10] for p in digits.test))
+
+
+@pytest.fixture(scope="module")
+def pydoc():
+    return data.load("pydoc")
 
 
 @pytest.fixture
@@ -533,10 +539,59 @@ def test_cuda_is_made_deterministic_and_left_as_it_was():
             assert (cudnn.benchmark, cudnn.deterministic) == (False, True)
             assert torch.are_deterministic_algorithms_enabled()
             assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+            assert not torch.utils.deterministic.fill_uninitialized_memory
+        assert torch.utils.deterministic.fill_uninitialized_memory
         assert (cudnn.benchmark, cudnn.deterministic) == (True, False)
     assert not torch.are_deterministic_algorithms_enabled()
     with device.deterministic(torch.device("cpu")):
         assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_run_keeps_to_its_own_card(monkeypatch, quick, tmp_path):
+    """The first thing it does is to make the card the current one; generators of other cards are not touched."""
+    forked, fork_rng, seeded = [], torch.random.fork_rng, []
+    monkeypatch.setattr(
+        torch.random, "fork_rng", lambda devices, **more: forked.append(devices) or fork_rng([], **more)
+    )
+    quick(tmp_path)
+    with device.own_generators(torch.device("cuda:1")):
+        pass
+    assert forked.pop() == [torch.device("cuda:1")]
+    assert forked
+    assert not any(devices is None or devices for devices in forked)
+    assert device.on_card(torch.device("cuda:1")).idx == 1
+    with device.on_card(torch.device("cpu")) as nothing:
+        assert nothing is None
+    monkeypatch.setattr(device, "on_card", lambda of: seeded.append(of) or contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "manual_seed", seeded.append)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("seeded every card"))
+    device.seed_generators(7, torch.device("cuda:1"))
+    device.seed_generators(7, torch.device("cpu"))
+    assert seeded == [torch.device("cuda:1"), 7]
+    assert torch.equal(torch.rand(3), torch.rand(3, generator=torch.Generator().manual_seed(7)))
+
+    def current(of):
+        raise SystemError(f"current: {of}")
+
+    monkeypatch.setattr(run, "on_card", current)
+    with pytest.raises(SystemError, match="current: cuda:1"):
+        training.train(recipes.get(ID, "quick"), 0, tmp_path / "other", device="cuda:1")
+
+
+def test_a_record_of_cuda_says_whether_tf32_was_allowed(quick, tmp_path, monkeypatch):
+    """A CPU that says it is a GPU stands for one."""
+    recorded = run._Run._record
+
+    def on_a_gpu(self):
+        self.trainer.device = SimpleNamespace(type="cuda")
+        return recorded(self)
+
+    assert "tf32" not in quick(tmp_path / "cpu")
+    monkeypatch.setattr(run._Run, "_record", on_a_gpu)
+    record = quick(tmp_path / "cuda")
+    assert record["tf32"] == {"matmul": "highest", "cudnn": torch.backends.cudnn.allow_tf32}
+    assert check.faults(record) == []
+    jsonschema.validate(record, json.loads((records.HERE / "schema.json").read_text()))
 
 
 def test_a_record_is_never_overwritten(tmp_path):
@@ -654,6 +709,24 @@ def test_half_precision_is_for_cuda(quick, tmp_path):
         quick(tmp_path, precision="bf16")
     with pytest.raises(ValueError, match="no precision is called 'fp8'; there are auto, fp32, bf16, fp16"):
         quick(tmp_path, precision="fp8")
+
+
+@pytest.mark.parametrize(
+    ("capability", "text", "chosen"), [((9, 0), False, "bf16"), ((7, 5), False, "fp16"), ((9, 0), True, "fp32")]
+)
+def test_texts_are_trained_in_float32_unless_they_are_told_otherwise(
+    pydoc, quick, tmp_path, monkeypatch, capability, text, chosen
+):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    cuda, choose, seen = torch.device("cuda"), precision.choose, []
+    assert precision.choose("auto", cuda, text) == chosen
+    assert precision.choose("bf16", cuda, text) == "bf16"
+    monkeypatch.setattr(precision, "choose", lambda *given: seen.append(given[2]) or choose(*given))
+    if text:
+        monkeypatch.setattr(run.datasets, "load", lambda name, root=None: pydoc)
+    with pytest.raises(training.Stopped):
+        quick(tmp_path, id="ptb/lstm2/padam" if text else ID, budget=1e-3)
+    assert seen == [text]
 
 
 def test_two_machines_may_have_processes_of_one_number(tmp_path, monkeypatch):

@@ -84,7 +84,7 @@ def test_what_forks_in_a_process_that_has_done_nothing_else():
     """All tests below that are marked so: what JAX and LLVM leave behind in this process would not survive a fork."""
     run = warm.suite(__file__, "-m", "forks", env={"PADAM_FORKS": "1"})
     assert run.returncode == 0, run.stdout[-3000:]
-    assert "11 passed" in run.stdout
+    assert "12 passed" in run.stdout
 
 
 def _untimed(row):
@@ -148,6 +148,50 @@ def test_batch_norm_is_per_process_and_the_averages_are_those_of_process_0(few):
         network.train()(images)
     for mine, its in zip(network.buffers(), once[2], strict=True):
         torch.testing.assert_close(mine, its)
+
+
+class _Dropping(torch.nn.Module):
+    """A small network with dropout, whose masks are kept."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last, self.masks = torch.nn.Linear(3 * 28 * 28, 16), torch.nn.Linear(16, 10), []
+
+    def forward(self, images):
+        hidden = self.first(images.flatten(1)).relu()
+        mask = torch.nn.functional.dropout(torch.ones_like(hidden), 0.5, self.training)
+        self.masks += [mask] if self.training else []
+        return self.last(hidden * mask)
+
+
+@pytest.mark.forks
+def test_every_process_drops_out_its_own_and_the_same_after_an_interruption(few):
+    def work():
+        with workers.joined(workers.place("cpu")) as group:
+
+            def trainer():
+                torch.manual_seed(0)
+                network = _Dropping()
+                optimizer = optim.build("sgdm", network.parameters(), lr=0.02)
+                return engine.Trainer(network, few, optimizer, batch_size=40, seed=3, group=group)
+
+            whole, resumed = trainer(), trainer()
+            whole.run_epoch()
+            saved = group.first(lambda: pickle.loads(pickle.dumps(whole.state_dict())))  # as process 0 writes it
+            whole.run_epoch()
+            resumed.load_state_dict(saved)
+            resumed.run_epoch()
+            found = [(each.model.masks, list(each.model.state_dict().values())) for each in (whole, resumed)]
+            return pickle.loads(pickle.dumps(found))
+
+    first, second = together(work)
+    steps = math.ceil(203 / 40)
+    for (masks, weights), (masks_after, weights_after) in (first, second):
+        assert all(torch.equal(a, b) for a, b in zip(masks[steps:], masks_after, strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(weights, weights_after, strict=True))
+        assert not torch.equal(masks[0], masks[steps])  # another epoch, other masks
+    assert all(torch.equal(a, b) for a, b in zip(first[0][1], second[0][1], strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(first[0][0][: steps - 1], second[0][0], strict=False))
 
 
 class _Share(workers.Alone):

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from padam import data as datasets
 from padam.bench.fair import in_turn, provenance, spread
 from padam.training import precision as formats
-from padam.training.device import flushed_denormals, large_blocks_stay
+from padam.training.device import flushed_denormals, large_blocks_stay, on_card, own_generators
 from padam.training.engine import Trainer
 from padam.training.run import build
 
@@ -94,7 +94,7 @@ def train(
     large_blocks_stay()
     try:
         used = torch.get_num_threads()
-        with flushed_denormals(), torch.random.fork_rng():
+        with on_card(device), flushed_denormals(), own_generators(device):
             seconds = in_turn(_sides(recipe, pictures, device, precision, workers), rounds, say)
     finally:
         torch.set_num_threads(before)

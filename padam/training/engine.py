@@ -4,11 +4,13 @@ import contextlib
 import math
 import time
 
+import numpy as np
 import torch
 
 from padam.schedules import multistep
 from padam.training import precision as formats
 from padam.training import workers
+from padam.training.device import seed_generators
 from padam.training.tasks import task
 
 AUGMENTATION = 1 << 32  # added to the seed, so that the crops are not drawn from the shuffle's numbers
@@ -23,7 +25,8 @@ class Trainer:
         optimizer: any torch optimizer over the model's parameters.
         batch_size: examples a step (the last batch of an epoch is kept though it is smaller), or columns of text.
         milestones, gamma: multi-step decay, see `padam.schedules.multistep`; every group has its own base rate.
-        seed: of the order of the batches and of the augmentation.
+        seed: of the order of the batches and of the augmentation. What the network draws itself (dropout) comes from
+            torch's global generators; of several processes each draws its own, from the seed.
         device, precision: where and in which format (`padam.training.precision`).
         text: how a text is read, see `padam.training.tasks.TextTask`.
         group: the processes that train together (`padam.training.workers`); `batch_size` is of all of them.
@@ -54,7 +57,7 @@ class Trainer:
         self.scaler = formats.scaler(precision, self.device)
         self.order = torch.Generator().manual_seed(seed)
         self.augmentation = torch.Generator().manual_seed(AUGMENTATION + seed)
-        self.epoch, self.tick = 0, lambda: None  # tick is called after every step
+        self.seed, self.epoch, self.tick = seed, 0, lambda: None  # tick is called after every step
         if group.count > 1:
             self._check_together()
 
@@ -88,6 +91,9 @@ class Trainer:
         """One pass over the training set: running means of loss and error."""
         self.model.train()
         self.network = self.group.shared(self.model)
+        if self.group.count > 1:  # each draws dropout of its own, and the same again after an interruption
+            own = np.random.SeedSequence((self.seed, self.group.rank, self.epoch)).generate_state(1)
+            seed_generators(int(own[0]), self.device)
         loss_sum = torch.zeros((), device=self.device)
         wrong, seen = torch.zeros((), dtype=torch.int64, device=self.device), 0
         with contextlib.closing(self.task.batches(self.order, self.augmentation)) as batches:

@@ -13,7 +13,14 @@ from padam.records import check
 from padam.training import checkpoint, provenance, workers
 from padam.training import precision as formats
 from padam.training.authors import AuthorsTrainer
-from padam.training.device import deterministic, flushed_denormals, large_blocks_stay
+from padam.training.device import (
+    deterministic,
+    flushed_denormals,
+    large_blocks_stay,
+    on_card,
+    own_generators,
+    seed_generators,
+)
 from padam.training.engine import Trainer, diverged
 from padam.training.progress import bar
 from padam.training.signals import Signals, Stopped
@@ -82,7 +89,8 @@ def train(
 
     Under torchrun all its processes call this and get the record, which process 0 writes, as well as the checkpoints.
     Each takes its share of every batch, so that the gradient is the whole batch's; batch norm sees a process's share
-    only, and its running averages are those of process 0. Pictures only; the machines, if several, share `out`.
+    only, and its running averages are those of process 0; each draws dropout of its own. Pictures only; the machines,
+    if several, share `out`.
 
     On the same device a resumed run ends in the same weights, bit for bit, as one that was never interrupted. What the
     first signal or the budget stops loses nothing. What is killed, or stopped by a second signal within an epoch, has
@@ -102,7 +110,7 @@ def train(
     begun, device = time.monotonic(), workers.place(device)
     _optimizer(recipe, [torch.zeros(1, requires_grad=True)])  # settings out of range are an error before data are read
     path = records.find(recipe, seed, out) or records.path(recipe, seed, out)
-    with workers.joined(device) as group:
+    with on_card(device), workers.joined(device) as group:
 
         def _begin():
             loaded = datasets.load(recipe.dataset, data)
@@ -117,7 +125,7 @@ def _recorded(begin, recipe, path, group, device, keep, budget, begun):
         return found
     with contextlib.ExitStack() as held:
         group.first(lambda: held.enter_context(checkpoint.locked(path.with_suffix(""))))
-        for meanwhile in (torch.random.fork_rng(group.cards), flushed_denormals(), deterministic(device)):
+        for meanwhile in (own_generators(device), flushed_denormals(), deterministic(device)):
             held.enter_context(meanwhile)
         # Another process may have finished it before we had the lock.
         if found := group.first(lambda: _existing(path, recipe, keep)):
@@ -168,7 +176,7 @@ class _Run:
         saved = checkpoint.load(self.folder, _KEYS)
         large_blocks_stay()
         torch.set_num_threads(threads or (saved or {}).get("threads") or torch.get_num_threads())
-        self.trainer = self._trainer(device, formats.choose(precision, device))
+        self.trainer = self._trainer(device, formats.choose(precision, device, isinstance(data, datasets.Text)))
         source = provenance.source_hash()
         self.state = {
             "recipe": recipe.values(),
@@ -189,7 +197,7 @@ class _Run:
 
     def _trainer(self, device, precision):
         recipe = self.recipe
-        torch.manual_seed(self.seed)
+        seed_generators(self.seed, device)
         model, optimizer = build(recipe, self.data, device)
         trainer = AuthorsTrainer if recipe.loop == "authors" else Trainer
         return trainer(
@@ -299,8 +307,9 @@ class _Run:
     def _record(self):
         state = self.state
         history = {key: [records.plain(v) for v in values] for key, values in state["history"].items()}
-        several = {"processes": self.group.count} if self.group.count > 1 else {}
-        several |= {"threads_used": state["threads_used"]} if len(state["threads_used"]) > 1 else {}
+        more = {"processes": self.group.count} if self.group.count > 1 else {}
+        more |= {"tf32": provenance.tf32()} if self.trainer.device.type == "cuda" else {}
+        more |= {"threads_used": state["threads_used"]} if len(state["threads_used"]) > 1 else {}
         return {
             "schema": records.SCHEMA,
             "seed": self.seed,
@@ -316,7 +325,7 @@ class _Run:
             "data_sha256": state["data"],
             "started": state["started"],
             "finished": now(),
-        } | several
+        } | more
 
 
 def _unseen(row):

@@ -83,7 +83,7 @@ BREAKS = (
     (lambda r: r.update(started=r["finished"]), "started is not before finished"),
     (lambda r: r.update(schema=1), "schema is 1, not 2"),
     (lambda r: r.pop("commit"), "keys are missing: commit"),
-    (lambda r: (r["history"].pop("test_loss"), r["versions"].pop("cuda")), "keys are missing: history.test_loss, versi"),
+    (lambda r: (r["history"].pop("test_loss"), r["versions"].pop("cuda")), "missing: history.test_loss, versions.cuda"),
     (lambda r: r["recipe"]["hyper"].pop("lr"), "keys are missing: recipe.hyper.lr"),
 )
 

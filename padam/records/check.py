@@ -10,8 +10,9 @@ from padam.records import FORM, SCHEMA, epochs_run
 def faults(record):
     """What is wrong with a record, one sentence each; [] if nothing is.
 
-    The keys that the schema requires, at every depth; lengths of the history; seconds above 0; errors between 0 and 1; the rates against the schedule;
-    the recipe against `padam.recipes.get`; started before finished; the outcome against the numbers.
+    The keys that the schema requires, at every depth; lengths of the history; seconds above 0; errors between 0 and 1;
+    the rates against the schedule; the recipe against `padam.recipes.get`; started before finished; the outcome against
+    the numbers.
     """
     if missing := _missing(record, FORM):
         return [f"keys are missing: {', '.join(missing)}"]

@@ -26,8 +26,8 @@ test: .venv/.complete  ## run the tests, and every chapter once
 	$(PY) -m ruff format --check .
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist loadfile tests --nbval-lax chapters
 
-mutants: .venv/.complete  ## make named mistakes in the package, one by one: a test must notice each (minutes)
-	$(PY) tests/mutants.py
+mutants: .venv/.complete  ## make named mistakes in the package: a test must notice each (MUTANTS="--help": how long, which)
+	$(PY) tests/mutants.py $(MUTANTS)
 
 notebooks: results  ## run the chapters in place: refreshes their stored outputs
 	$(PY) book/make.py notebooks

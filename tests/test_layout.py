@@ -94,6 +94,11 @@ def test_the_mathematics_loads_no_torch(name):
     assert "torch" not in _loaded(f"import padam.{name}")
 
 
+def test_tables_load_scipy_only_for_an_interval():
+    """It takes a second."""
+    assert "scipy" not in _loaded("import padam.evidence.results")
+
+
 def test_the_optimizers_load_little_beyond_torch():
     """The practitioner's import: no torchvision, no matplotlib, and nearly nothing that torch has not loaded anyway."""
     extra = _loaded("from padam import Padam") - _loaded("import torch, torch.optim")

@@ -41,12 +41,17 @@ def test_the_schema_is_a_schema_and_describes_a_record(record):
     assert set(SCHEMA["properties"]) == {*record, "processes", "tf32", "threads_used"}  # not every run has these
 
 
+def test_a_record_of_a_changed_recipe_is_described_too(record):
+    recipe = recipes.get("cifar10/resnet18/padam", "quick", {"lr": 0.03, "betas": (0.9, 0.99), "correction": "exact"})
+    jsonschema.validate(record | {"recipe": recipe.values()}, SCHEMA)
+
+
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: str(path.relative_to(records.HERE)))
 def test_a_committed_record_can_be_believed(path):
     kept = COMMITTED[path]
     jsonschema.validate(kept, SCHEMA)
     assert check.faults(kept) == []
-    recipe = recipes.get(kept["recipe"]["id"], kept["recipe"]["profile"])
+    recipe = recipes.of_record(kept["recipe"])
     assert records.path(recipe, kept["seed"], records.HERE / "runs") == path
     assert path.read_text() == records.dumps(kept)
     assert recipe.profile != "quick"
@@ -78,6 +83,8 @@ BREAKS = (
     (lambda r: r.update(started=r["finished"]), "started is not before finished"),
     (lambda r: r.update(schema=1), "schema is 1, not 2"),
     (lambda r: r.pop("commit"), "keys are missing: commit"),
+    (lambda r: (r["history"].pop("test_loss"), r["versions"].pop("cuda")), "missing: history.test_loss, versions.cuda"),
+    (lambda r: r["recipe"]["hyper"].pop("lr"), "keys are missing: recipe.hyper.lr"),
 )
 
 

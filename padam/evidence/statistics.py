@@ -3,50 +3,12 @@
 import math
 import statistics
 
-# Two-sided 95% points of Student's t for 1, 2, 3, ... degrees of freedom.
-T95 = (
-    12.706,
-    4.303,
-    3.182,
-    2.776,
-    2.571,
-    2.447,
-    2.365,
-    2.306,
-    2.262,
-    2.228,
-    2.201,
-    2.179,
-    2.160,
-    2.145,
-    2.131,
-    2.120,
-    2.110,
-    2.101,
-    2.093,
-    2.086,
-    2.080,
-    2.074,
-    2.069,
-    2.064,
-    2.060,
-    2.056,
-    2.052,
-    2.048,
-    2.045,
-    2.042,
-)
-
 
 def quantile(freedom):
-    """The two-sided 95% point of Student's t; between two in the table its logarithm is nearly linear in 1 / freedom.
+    """The two-sided 95% point of Student's t; `freedom`, its degrees of freedom, need not be whole."""
+    from scipy import stats  # here, for it takes a second to import
 
-    Less than one degree of freedom counts as 1, more than 30 as 30.
-    """
-    freedom = min(max(freedom, 1), len(T95))
-    below = min(int(freedom), len(T95) - 1)
-    share = (1 / below - 1 / freedom) / (1 / below - 1 / (below + 1))
-    return T95[below - 1] * (T95[below] / T95[below - 1]) ** share
+    return float(stats.t.ppf(0.975, freedom))
 
 
 def spread(values):

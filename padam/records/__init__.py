@@ -9,19 +9,9 @@ from pathlib import Path
 
 from padam import recipes
 
-SCHEMA = 2  # of runs; studies and benchmarks have their own
-_DERIVED = (  # what version 1 kept twice: it stands in the recipe, or is counted from the history
-    "dataset",
-    "model",
-    "optimizer",
-    "variant",
-    "profile",
-    "epochs_paper",
-    "epochs_planned",
-    "epochs_run",
-    "final",
-)
 HERE = Path(__file__).parent
+FORM = json.loads((HERE / "schema.json").read_text())  # the keys of a run's record; studies and benchmarks have theirs
+SCHEMA = FORM["properties"]["schema"]["const"]
 
 
 def default_root():
@@ -69,8 +59,8 @@ def read(path):
 
 
 def _brought_up(record):
-    """A run's record of version 1 in the present form: the same values, each once."""
-    kept = {key: value for key, value in record.items() if key not in _DERIVED}
+    """A run's record of version 1 in the present form: it kept more, all of which follows from what is kept now."""
+    kept = {key: value for key, value in record.items() if key in FORM["properties"]}
     return kept | {"schema": SCHEMA, "outcome": record["outcome"]["status"]}
 
 

@@ -1,22 +1,20 @@
 """Whether a record can be believed: what a schema cannot say."""
 
-import json
 import math
 from datetime import datetime
 
 from padam import recipes
-from padam.records import HERE, SCHEMA, epochs_run
-
-_KEYS = json.loads((HERE / "schema.json").read_text())["required"]
+from padam.records import FORM, SCHEMA, epochs_run
 
 
 def faults(record):
     """What is wrong with a record, one sentence each; [] if nothing is.
 
-    Keys and schema; lengths of the history; seconds above 0; errors between 0 and 1; the rates against the schedule;
-    the recipe against `padam.recipes.get`; started before finished; the outcome against the numbers.
+    The keys that the schema requires, at every depth; lengths of the history; seconds above 0; errors between 0 and 1;
+    the rates against the schedule; the recipe against `padam.recipes.get`; started before finished; the outcome against
+    the numbers.
     """
-    if missing := [key for key in _KEYS if key not in record]:
+    if missing := _missing(record, FORM):
         return [f"keys are missing: {', '.join(missing)}"]
     found = []
     if record["schema"] != SCHEMA:
@@ -34,6 +32,15 @@ def check(record, name="the record"):
     """Raise ValueError that lists what is wrong with a record."""
     if found := faults(record):
         raise ValueError(f"{name} cannot be kept: {'; '.join(found)}.")
+
+
+def _missing(value, form, at=""):
+    """The keys that a part of the schema requires and a value lacks, as in "history.lr"."""
+    missing = [f"{at}{key}" for key in form.get("required", ()) if key not in value]
+    for key, part in form.get("properties", {}).items():
+        if isinstance(value.get(key), dict):
+            missing += _missing(value[key], part, f"{at}{key}.")
+    return missing
 
 
 def _recipe(record):

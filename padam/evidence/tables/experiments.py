@@ -5,7 +5,7 @@ from statistics import median
 from padam import evidence, recipes, records
 from padam.catalog import CATALOG
 from padam.evidence import chosen, claims
-from padam.evidence.tables.entries import EMPTY, UNBROKEN, P, cell, ends, network_name, runs_of
+from padam.evidence.tables.entries import EMPTY, UNBROKEN, P, cell, difference, ends, label, network_name, runs_of
 
 OTHERS = {"reproduction-2019": "M", "adai-pnm": "X"}  # who ran Table 1's networks with Padam, and their letters
 _STAR = r"\*"
@@ -84,18 +84,13 @@ def table3(network, found):
         printed = f"{paper[0].last:.2f}" if paper else EMPTY
         early = f", {len(others[0].history['epoch'])} epochs" if others and _short(others[0]) else ""
         title = "SGD" if name == "sgd" else CATALOG[name].title
-        at_best = f"{_times(network, name, rates[name])}{cell(best)}" if best else EMPTY
+        at_best = f"{_rate(network, name, rates[name])}: {cell(best)}" if best else EMPTY
         body.append((title, printed, cell(others, counted=False) + early, cell(full), cell(ours), at_best))
     return header, *body
 
 
-def _times(network, name, variant):
-    if not variant:
-        return "the paper's: "
-    chosen_rate, rate = (
-        recipes.get(id, "small").hyper["lr"] for id in (f"{network}/{name}-{variant}", f"{network}/{name}")
-    )
-    return f"rate × {chosen_rate / rate:g}: "
+def _rate(network, name, variant):
+    return label(difference(network, f"{name}-{variant}", "small")) if variant else "the paper's"
 
 
 def _short(run):

@@ -57,7 +57,7 @@ def cell(runs, counted=True):
     return beside(both, len(runs), counted)
 
 
-def ends(runs, counted=True):
+def top1_top5(runs, counted=True):
     """ "29.9 ± 0.2 / 10.5 ± 0.1 (2)": top-1 and top-5 errors after the last epoch, and how many runs that is.
 
     `runs`, `counted` and what a single run, a diverged one or none look like: see `cell`.
@@ -77,7 +77,7 @@ def beside(numbers, count, counted=True):
 
 def runs_of(found, source, network, optimizer):
     """The `padam.evidence.runs.Run`s of an optimizer on a network in one source, by seed; [] if there are none."""
-    return evidence.cells(found[source]).get(network, {}).get(optimizer, [])
+    return evidence.by_network(found[source]).get(network, {}).get(optimizer, [])
 
 
 def network_name(cell):

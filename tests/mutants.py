@@ -448,6 +448,9 @@ MUTANTS = (
     Mutant("ImageNet borrows from CIFAR", "evidence/verdicts.py", 'in ("imagenet", "ptb")', 'in ("ptb",)', CLAIMS),
     Mutant("a column for one optimizer", "evidence/tables/claim_tables.py", ") > 1", ") > 0", CLAIMS),
     Mutant("columns of table 2 swapped", "evidence/tables/experiments.py", 'network.replace("imagenet", "imagenet-subset")', 'network', RESULTS),
+    Mutant("a lower rate is called a higher one", "evidence/tables/entries.py", "if value > plain else", "if value else", RESULTS),
+    Mutant("AdamW's decay is told beside its rate", "evidence/tables/entries.py", 'changed.pop("weight_decay", None)', "pass", RESULTS),
+    Mutant("the loop is no change", "evidence/tables/entries.py", "if recipe.loop != plain.loop:", "if False:", RESULTS),
     Mutant("best for last", "evidence/tables/entries.py", 'for at in ("last", "best")', 'for at in ("best", "best")', RESULTS, in_make_test=True),
     # --- models/lstm.py, text in training/tasks.py, the studies on text
     Mutant("activity from column to column", "models/lstm.py", "x.std(0).mean()", "x.std(1).mean()", TEXT),

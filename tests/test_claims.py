@@ -57,19 +57,19 @@ def test_every_source_gives_what_it_measured():
     theirs = ("paper", "reproduction-2019", "adai-pnm", "adabound", "adabelief", "torchvision")
     assert [len(FOUND[name]) for name in theirs] == [49, 23, 35, 8, 30, 2]
     assert list(FOUND) == list(evidence.SOURCES)
-    (padam,) = evidence.cells(FOUND["paper"])["cifar10/vgg16"]["padam"]
+    (padam,) = evidence.by_network(FOUND["paper"])["cifar10/vgg16"]["padam"]
     assert padam.last == 6.22
     assert padam.best is None
-    (adam,) = evidence.cells(FOUND["reproduction-2019"])["cifar10/vgg16"]["adam"]
+    (adam,) = evidence.by_network(FOUND["reproduction-2019"])["cifar10/vgg16"]["adam"]
     assert (round(adam.last, 2), round(adam.best, 2), adam.milestones) == (7.61, 7.56, (50, 100, 150))
-    (theirs,) = evidence.cells(FOUND["adai-pnm"])["cifar10/vgg16"]["padam"]
+    (theirs,) = evidence.by_network(FOUND["adai-pnm"])["cifar10/vgg16"]["padam"]
     assert (theirs.last, theirs.best, theirs.sd, theirs.runs) == (None, 6.15, 0.06, 3)
     decays = {(run.text, run.milestones) for name in ("adabound", "adabelief") for run in FOUND[name]}
     assert decays == {(False, (150,)), (True, (100, 145))}
 
 
 def test_runs_that_their_source_calls_incomparable_are_left_out():
-    theirs = evidence.cells(FOUND["reproduction-2019"])
+    theirs = evidence.by_network(FOUND["reproduction-2019"])
     assert "cifar100/resnet18" not in theirs
     assert "cifar100/resnet18, 90 epochs" not in theirs
     assert set(theirs["cifar10/resnet18, 90 epochs"]) == {"padam", "padam-p0.25", "padam-p0.0625"}
@@ -83,7 +83,7 @@ def _record(**more):
 
 
 def test_our_runs_are_under_the_papers_cell_and_a_shortened_full_one_is_none(monkeypatch):
-    ours = evidence.cells(FOUND["small"])["cifar10/vgg16"]
+    ours = evidence.by_network(FOUND["small"])["cifar10/vgg16"]
     assert {run.seed for run in ours["padam"]} == {0, 1, 2}
     record = _record(profile="full")
     monkeypatch.setattr(records, "collect", lambda root: {"path": record})
@@ -193,7 +193,7 @@ def _end(optimizer, error, seed=0):
 
 
 def _compared(*runs, limit=0.0):
-    row = evidence.cells(runs)["cifar10/vgg16"]
+    row = evidence.by_network(runs)["cifar10/vgg16"]
     return verdicts.compare(verdicts.Less(metrics.last, "padam", "adam", limit), row, list(runs), "cifar10/vgg16")
 
 

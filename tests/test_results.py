@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from padam import cli, evidence, records
+from padam import cli, evidence, recipes, records
 from padam.evidence import chosen, claims, metrics, results, tables, verdicts
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,16 +131,35 @@ def test_other_rates_and_decays_stand_beside_the_recipes_runs(tmp_path):
     found["small"] += [run(small, "adam-wd5e-4", 0, train=0.1, valid=0.2, test=0.3)]
     header, *body = tables.ablation(found, large)
     rates = ("rate ÷ 3", "the recipe's", "rate × 3")
-    assert header == ("training / test (seeds), %", *rates, "weight decay 5e-4 or 1e-4")
+    assert header == ("training / test (seeds), %", *rates, "weight decay 0.0005", "weight decay 0.0001")
     rows, none = {row[0]: row[1:] for row in body}, tables.EMPTY
     both = "60.5 ± 0.7\u00a0/ 70.0 ± 0.0\u00a0(2)"
-    assert rows["Padam (0.1, decay 0.0005)"] == (none, both, none, "50.0 / 80.0\u00a0(1)")
-    assert rows["SGD-momentum (0.1, decay 0.0001)"] == (none, none, "40.0 / 60.0\u00a0(1)", none)
+    assert rows["Padam (0.1, decay 0.0005)"] == (none, both, none, "", "50.0 / 80.0\u00a0(1)")
+    assert rows["SGD-momentum (0.1, decay 0.0001)"] == (none, none, "40.0 / 60.0\u00a0(1)", none, "")
     header, *body = tables.ablation(found, small)
-    assert header == ("training / held out / test (seeds), %", *rates, "weight decay 5e-4")
+    assert header == ("training / held out / test (seeds), %", *rates, "weight decay 0.0005")
     ends = {row[0]: row[-1] for row in body}
     assert ends["Adam (0.001, decay 0.0001)"] == "10.0 / 20.0 / 30.0\u00a0(1)"
     assert ends["Padam (0.1, decay 0.0005)"] == ""
+
+
+def test_a_variant_is_called_by_what_it_changes(tmp_path, monkeypatch):
+    """A new one needs no label by hand, whatever its name."""
+    changes = {"lr": (recipes.Times(5.0), "a test"), "weight_decay": (0.02, "a test"), "eps": (1e-3, "another test")}
+    known, new = recipes._variants, {f"new{key}": {key: change} for key, change in changes.items()}
+    monkeypatch.setattr(recipes, "_variants", lambda data, name: known(data, name) | (new if name == "adam" else {}))
+    found = evidence.collect(tmp_path)
+    header, *body = tables.ablation(found)
+    rates = ("rate ÷ 3", "the recipe's", "rate × 3", "rate × 5")
+    assert header[1:] == (*rates, "weight decay 0.0005", "weight decay 0.02")
+    assert ("Adam, eps 0.001", "another test", tables.EMPTY, tables.EMPTY) in tables.variants(found)
+    told = [row[:2] for row in tables.variants(found)[1:] if row[0].startswith(("Padam", "AdamW"))]
+    assert told == [
+        ("Padam, correction none", "chosen here: an ablation"),
+        ("Padam, correction exact", "chosen here: an ablation"),
+        ("Padam, authors' loop", "authors' code: run_cnn_test_cifar10.py"),
+        ("AdamW, weight decay 0.025", "chosen here: the paper's factor read as torch's weight_decay"),
+    ]
 
 
 def test_table_3_has_each_run_in_its_column(tmp_path, monkeypatch):

@@ -36,7 +36,7 @@ def test_the_ends_of_a_text_are_its_perplexities_and_are_compared_by_their_logar
 
 
 def test_what_others_published_of_texts_has_their_losses():
-    theirs = evidence.cells(FOUND["adabelief"])
+    theirs = evidence.by_network(FOUND["adabelief"])
     assert {cell for cell in theirs if cell.startswith("ptb/")} == {"ptb/lstm1", "ptb/lstm2", "ptb/lstm3"}
     assert set(theirs["ptb/lstm2"]) == {"sgd", "adam", "adamw", "yogi", "adabound"}  # plain SGD is not SGD-momentum
     (adam,) = theirs["ptb/lstm2"]["adam"]
@@ -82,9 +82,9 @@ def test_the_miniature_at_chosen_rates_is_a_source_of_its_own(monkeypatch):
     several = _few(adam={"ptb/lstm2": (100, 104, 101)})
     monkeypatch.setattr(verdicts, "_packaged", lambda: {"small": several})
     better = verdicts.Less(metrics.end_loss, "padam", "adam")
-    judged = verdicts.compare(better, evidence.cells(found)["ptb/lstm2"], found, "ptb/lstm2")
+    judged = verdicts.compare(better, evidence.by_network(found)["ptb/lstm2"], found, "ptb/lstm2")
     assert (judged.verdict, judged.half) == (verdicts.OPEN, math.inf)  # of its own spread, or none
-    ours = evidence.cells(FOUND["chosen"])
+    ours = evidence.by_network(FOUND["chosen"])
     assert set(ours) == {"ptb/lstm2"}
     assert set(ours["ptb/lstm2"]) <= set(claims.SEVEN)
 
@@ -122,7 +122,7 @@ def test_a_range_is_compared_with_another(narrow, wide, verdict):
 def test_the_interval_of_two_ranges_is_that_of_two_differences():
     runs = _both(1.02, 1.10)
     ((judged,),) = WIDER(runs).values()
-    rows = evidence.cells(runs)
+    rows = evidence.by_network(runs)
     halves = [
         verdicts.compare(verdicts.Less(metrics.end_loss, "padam", "sgdm"), rows[cell], runs, cell).half
         for cell in claims.TEXTS

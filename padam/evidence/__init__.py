@@ -4,6 +4,6 @@
 `tables` and `results` what is shown. Nothing here trains or writes a record.
 """
 
-from padam.evidence.runs import MINIATURES, SOURCES, Run, at_chosen_rates, cells, collect, curve
+from padam.evidence.runs import MINIATURES, SOURCES, Run, at_chosen_rates, by_network, collect, curve
 
-__all__ = ["MINIATURES", "SOURCES", "Run", "at_chosen_rates", "cells", "collect", "curve"]
+__all__ = ["MINIATURES", "SOURCES", "Run", "at_chosen_rates", "by_network", "collect", "curve"]

@@ -180,7 +180,7 @@ def _published(name, run):
     return curve(name, cell, optimizer, run, milestones=decays, false_start=false_start)
 
 
-def cells(runs):
+def by_network(runs):
     """{cell: {optimizer: [Run, ...]}} of the runs of one source, in their order."""
     found = {}
     for run in runs:

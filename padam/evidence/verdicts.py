@@ -34,7 +34,7 @@ class Less(NamedTuple):
     limit: float = 0.0
 
 
-class Judged(NamedTuple):
+class Judgment(NamedTuple):
     """A comparison on one network of one source.
 
     `difference` is one minus other, in the metric's unit; `half` half the width of its 95% interval, infinite where
@@ -56,7 +56,7 @@ class Judged(NamedTuple):
 def _spread(runs, metric, dataset):
     """(standard deviation, degrees of freedom) of a run of a source: over seeds, and stated ones; None without."""
     found = []
-    for cell, by_optimizer in evidence.cells(runs).items():
+    for cell, by_optimizer in evidence.by_network(runs).items():
         for several in by_optimizer.values() if cell.startswith(f"{dataset}/") else ():
             values = [v for run in several if not run.diverged and (v := metric(run)) is not None]
             found += [(statistics.spread(values), len(values))] if len(values) > 1 else []
@@ -95,7 +95,7 @@ def borrowed(runs, metric, dataset, pair=()):
 
 
 def compare(less, row, runs, cell):
-    """`Judged` for one comparison, or None if one side was not run or the source does not have the metric.
+    """`Judgment` for one comparison, or None if one side was not run or the source does not have the metric.
 
     Args:
         less: `Less`.
@@ -124,7 +124,7 @@ def compare(less, row, runs, cell):
     else:
         half, how = borrowed(runs, less.metric, cell.split("/")[0], (one, other)) / math.sqrt(count), "borrowed"
         half = half / math.sqrt(2) if less.other is None else half
-    return Judged(less, _verdict(mean, half, less.limit), mean, half, tuple(seeds), count, how)
+    return Judgment(less, _verdict(mean, half, less.limit), mean, half, tuple(seeds), count, how)
 
 
 def _values(metric, runs):
@@ -184,9 +184,9 @@ class Claim:
         return replace(self, comparisons=read)
 
     def __call__(self, runs):
-        """{cell: [Judged, ...]} for the runs of one source; a network without evidence has an empty list."""
+        """{cell: [Judgment, ...]} for the runs of one source; a network without evidence has an empty list."""
         found = {}
-        for cell, row in evidence.cells(runs).items():
+        for cell, row in evidence.by_network(runs).items():
             dataset, model = cell.split("/")
             if (not self.models or model.startswith(self.models)) and dataset in self.datasets:
                 judged = [compare(less, row, runs, cell) for less in self.comparisons]
@@ -212,8 +212,8 @@ class Wider(Claim):
         return replace(self, metric=BEST[self.metric])
 
     def __call__(self, runs):
-        """{"<wide> against <narrow>": [`Judged` of the narrow range minus the wide one]}; [] without evidence."""
-        rows, cell = evidence.cells(runs), f"{self.wide} against {self.narrow.split('/')[1]}"
+        """{"<wide> against <narrow>": [`Judgment` of the narrow range minus the wide one]}; [] without evidence."""
+        rows, cell = evidence.by_network(runs), f"{self.wide} against {self.narrow.split('/')[1]}"
         both = [rows.get(one, {}) for one in (self.narrow, self.wide)]
         names = [name for name in self.optimizers if all(_values(self.metric, row.get(name, [])) for row in both)]
         if len(names) < 2:
@@ -224,7 +224,7 @@ class Wider(Claim):
         count, partly = min(each.runs for each in ranges), len(names) < len(self.optimizers)
         return {
             cell: [
-                Judged(
+                Judgment(
                     less, _verdict(difference, half, 0), difference, half, ranges[0].seeds, count, ranges[0].how, partly
                 )
             ]

@@ -1,6 +1,6 @@
 """A runner: jobs one after another or several at a time, each in a process of its own on this machine.
 
-Another runner, for Ray or Slurm, takes the same `Job`s and gives the same `Outcome`s.
+Another runner, for Ray or Slurm, takes the same `Job` and gives the same `Outcome`.
 """
 
 import contextlib
@@ -55,7 +55,7 @@ class Local:
     """Runs jobs on this machine.
 
     Args:
-        jobs: `Job`s, in order.
+        jobs: each a `Job`, in order.
         slots: how many at a time.
         budget: seconds for all of it; a process is told with --budget what is left of it.
         cards: how many CUDA devices the slots share, each slot one of them; 0 leaves the environment as it is.

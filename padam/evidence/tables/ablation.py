@@ -2,30 +2,28 @@
 
 from padam import recipes
 from padam.catalog import CATALOG
-from padam.evidence.tables.entries import EMPTY, beside, cell, number, runs_of
+from padam.evidence.tables.entries import EMPTY, beside, cell, difference, label, number, runs_of
 
 _ABLATED = ("sgdm", "padam", "adam", "amsgrad")
-_RATES = {"-lr0.33": "rate ÷ 3", "": "the recipe's", "-lr3": "rate × 3"}
-_DECAYS = {"-wd5e-4": "5e-4", "-wd1e-4": "1e-4"}  # an optimizer is asked for one of them at most
-_KINDS = _RATES | {kind: f"weight decay {value}" for kind, value in _DECAYS.items()}
+_PLAIN = "the recipe's"
 
 
 def ablation(found, network="cifar10/vgg16"):
-    """Rates at a third of the recipe's and at three times, and other optimizers' weight decays, in small.
+    """Other rates than the recipe's, and other optimizers' weight decays, in small; a column for each.
 
     A cell has the training error of the last epoch, the held out one if the miniature holds pictures out, the test
-    error, and how many seeds that is.
+    error, and how many seeds that is. It is blank where the optimizer has no such recipe.
     """
-    decays = {name: [kind for kind in _DECAYS if kind in _asked(network, name)] for name in _ABLATED}
-    tried = " or ".join(value for kind, value in _DECAYS.items() if [kind] in decays.values())
+    tried = {name: _tried(network, name) for name in _ABLATED}
+    columns = _columns(tried.values())
     held = " / held out" if recipes.get(f"{network}/padam", "small").holdout else ""
-    header, body = (f"training{held} / test (seeds), %", *_RATES.values(), f"weight decay {tried}"), []
-    for name in _ABLATED:
+    body = []
+    for name, variants in tried.items():
         known = recipes.get(f"{network}/{name}", "small").hyper
         title = f"{CATALOG[name].title} ({known['lr']:g}, decay {known['weight_decay']:g})"
-        cells = [_errors(found, network, f"{name}{kind}") for kind in (*_RATES, *decays[name])]
-        body.append((title, *cells, *[""] * (not decays[name])))  # it has this decay by its recipe
-    return header, *body
+        cells = [_errors(found, network, variants[column]) if column in variants else "" for column in columns]
+        body.append((title, *cells))
+    return (f"training{held} / test (seeds), %", *columns), *body
 
 
 def tuned(found, network="cifar10/vgg16", seed=0):
@@ -35,23 +33,61 @@ def tuned(found, network="cifar10/vgg16", seed=0):
     """
     body = []
     for name in _ABLATED:
-        runs = {kind: _of_seed(found, network, f"{name}{kind}", seed) for kind in _asked(network, name)}
-        there = {kind: run for kind, run in runs.items() if run is not None and not run.diverged}
-        first = f"{there[''].last:.1f}" if "" in there else EMPTY
+        runs = {title: _of_seed(found, network, each, seed) for title, each in _tried(network, name).items()}
+        there = {title: run for title, run in runs.items() if run is not None and not run.diverged}
+        first = f"{there[_PLAIN].last:.1f}" if _PLAIN in there else EMPTY
         if None in runs.values() or not there:
             body.append((CATALOG[name].title, first, EMPTY, EMPTY))
             continue
-        best = min(there, key=lambda kind: there[kind].history["valid_error"][-1])
-        body.append((CATALOG[name].title, first, _KINDS[best], f"{there[best].last:.1f}"))
+        best = min(there, key=lambda title: there[title].history["valid_error"][-1])
+        body.append((CATALOG[name].title, first, best, f"{there[best].last:.1f}"))
     return (f"test error in %, seed {seed}", "the recipe's", "chosen on the held out pictures", "there"), *body
+
+
+def variants(found, network="cifar10/vgg16"):
+    """The other ablations of the miniature, each beside the recipe that it changes, and where the change is from."""
+    body = []
+    for name in recipes.OPTIMIZERS:
+        for variant in _variants(network, name):
+            changed = difference(network, variant)
+            elsewhere = ({"lr"}, {"p"}, {"weight_decay"} if name in _ABLATED else None)  # `ablation` and Figure 1
+            if set(changed) not in elsewhere:
+                sources = recipes.get(f"{network}/{variant}", "small").sources
+                source = ", ".join(sources.get(key) or sources[f"hyper.{key}"] for key in changed)
+                title = f"{CATALOG[name].title}, {label(changed)}"
+                body.append((title, source, _errors(found, network, variant), _errors(found, network, name)))
+    return ("training / held out / test (seeds), %", "source", "this", _PLAIN), *body
+
+
+def _variants(network, name):
+    """The names of an optimizer's variants on a network: ["padam-lr3", ...]."""
+    return [id.rpartition("/")[2] for id in recipes.ids() if id.startswith(f"{network}/{name}-")]
+
+
+def _tried(network, name):
+    """{label: name} of an optimizer's recipes that differ in the rate or in the weight decay alone, in that order.
+
+    The lowest rate comes first; the recipe's own stands among the rates.
+    """
+    rates, decays = {1.0: (_PLAIN, name)}, {}
+    for variant in _variants(network, name):
+        changed = difference(network, variant)
+        if set(changed) == {"lr"}:
+            rate, plain = changed["lr"]
+            rates[rate / plain] = label(changed), variant
+        elif set(changed) == {"weight_decay"}:
+            decays[changed["weight_decay"][0]] = label(changed), variant
+    return dict(entry for kind in (rates, decays) for _, entry in sorted(kind.items()))
+
+
+def _columns(tried):
+    """The labels of several optimizers in one order, those of all of them first."""
+    titles = dict.fromkeys(title for labels in tried for title in labels)
+    return sorted(titles, key=lambda title: not all(title in labels for labels in tried))
 
 
 def _of_seed(found, network, name, seed):
     return next((run for run in runs_of(found, "small", network, name) if run.seed == seed), None)
-
-
-def _asked(network, name):
-    return [kind for kind in _KINDS if f"{network}/{name}{kind}" in recipes.ids()]
 
 
 def _errors(found, network, name):
@@ -61,20 +97,3 @@ def _errors(found, network, name):
     parts = [part for part in ("train", "valid", "test") if runs and f"{part}_error" in runs[0].history]
     values = [[100 * run.history[f"{part}_error"][-1] for run in runs] for part in parts]
     return beside([number(each, 1) for each in values], len(runs)) if runs else EMPTY
-
-
-_OTHERS = {
-    ("padam", "padam-none"): "Padam without correction (Algorithm 1)",
-    ("padam", "padam-exact"): "Padam, correction exact",
-    ("adamw", "adamw-literal"): "AdamW, the paper's factor as torch's weight_decay",
-    ("padam", "padam-authors"): "Padam in the loop of the authors' script",
-}
-
-
-def variants(found, network="cifar10/vgg16"):
-    """The other ablations of the miniature, each beside the recipe that it changes."""
-    pairs = [(base, name) for base, name in _OTHERS if f"{network}/{name}" in recipes.ids()]
-    header = ("training / held out / test (seeds), %", "this", "the recipe's")
-    return header, *(
-        (_OTHERS[base, name], _errors(found, network, name), _errors(found, network, base)) for base, name in pairs
-    )

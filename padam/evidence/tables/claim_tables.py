@@ -9,10 +9,10 @@ from padam.evidence.tables.entries import DATA, EMPTY, NAMES, UNBROKEN, network_
 from padam.evidence.verdicts import FAILS, HOLDS, Less, compare, summary
 
 
-def verdicts(found, dataset="cifar10", about="ends"):
+def verdicts(found, dataset="cifar10", about="final"):
     """The paper's sentences, judged on every source that compares optimizers on a data set, by itself.
 
-    `about` chooses those about "ends", about "curves" or about "figure 1".
+    `about` chooses those about "final" values, about "curves" or about "figure 1".
     """
     sources = [
         source
@@ -28,7 +28,7 @@ def verdicts(found, dataset="cifar10", about="ends"):
 
 
 def _about(claim):
-    return "figure 1" if claim.figure1 else "ends" if claim.final else "curves"
+    return "figure 1" if claim.figure1 else "final" if claim.final else "curves"
 
 
 def in_words(found):
@@ -89,7 +89,7 @@ def behind(found, sources, networks=claims.CELLS, base="sgdm", metric=metrics.la
         for network in networks:
             less, judged = Less(metric, name, base), {}
             for source in sources:
-                row = evidence.cells(found[source]).get(network, {})
+                row = evidence.by_network(found[source]).get(network, {})
                 if each := compare(less, row, found[source], network):
                     judged[source] = each.difference, each.half if math.isfinite(each.half) else None
             if judged:

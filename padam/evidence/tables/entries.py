@@ -57,7 +57,7 @@ def cell(runs, counted=True):
     return beside(both, len(runs), counted)
 
 
-def ends(runs, counted=True):
+def top1_top5(runs, counted=True):
     """ "29.9 ± 0.2 / 10.5 ± 0.1 (2)": top-1 and top-5 errors after the last epoch, and how many runs that is.
 
     `runs`, `counted` and what a single run, a diverged one or none look like: see `cell`.
@@ -77,7 +77,7 @@ def beside(numbers, count, counted=True):
 
 def runs_of(found, source, network, optimizer):
     """The `padam.evidence.runs.Run`s of an optimizer on a network in one source, by seed; [] if there are none."""
-    return evidence.cells(found[source]).get(network, {}).get(optimizer, [])
+    return evidence.by_network(found[source]).get(network, {}).get(optimizer, [])
 
 
 def network_name(cell):
@@ -91,3 +91,31 @@ def optimizer_name(name):
     """ "Padam, p = 1/16" for an optimizer's name with its variant."""
     optimizer = name.partition("-")[0]
     return f"{CATALOG[optimizer].title}, p = {P[name]}" if name in P and name != "padam" else CATALOG[optimizer].title
+
+
+def difference(network, name, profile="small"):
+    """{setting: (value, the plain recipe's)} in which a variant, such as "padam-lr3", is another recipe.
+
+    AdamW's weight decay follows its rate (`padam.recipes.normalised`), so beside the rate it is not told. `loop` is
+    among the settings.
+    """
+    recipe, plain = (recipes.get(f"{network}/{each}", profile) for each in (name, name.partition("-")[0]))
+    changed = {key: (value, plain.hyper[key]) for key, value in recipe.hyper.items() if value != plain.hyper[key]}
+    if "lr" in changed:
+        changed.pop("weight_decay", None)
+    if recipe.loop != plain.loop:
+        changed["loop"] = recipe.loop, plain.loop
+    return changed
+
+
+def label(changed):
+    """ "rate × 3", "rate ÷ 3", "weight decay 0.0005", "correction exact": what `difference` found, in words."""
+    return ", ".join(_changed(key, *values) for key, values in changed.items())
+
+
+def _changed(key, value, plain):
+    if key == "lr":
+        return f"rate × {value / plain:.2g}" if value > plain else f"rate ÷ {plain / value:.2g}"
+    if key == "loop":
+        return f"{value}' loop"
+    return f"{key.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{key} {value}"

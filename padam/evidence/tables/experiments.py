@@ -5,7 +5,7 @@ from statistics import median
 from padam import evidence, recipes, records
 from padam.catalog import CATALOG
 from padam.evidence import chosen, claims
-from padam.evidence.tables.entries import EMPTY, UNBROKEN, P, cell, ends, network_name, runs_of
+from padam.evidence.tables.entries import EMPTY, UNBROKEN, P, cell, difference, label, network_name, runs_of, top1_top5
 
 OTHERS = {"reproduction-2019": "M", "adai-pnm": "X"}  # who ran Table 1's networks with Padam, and their letters
 _STAR = r"\*"
@@ -55,8 +55,10 @@ def table2(network, found):
     )
     body = []
     for name in recipes.OPTIMIZERS:
-        theirs = [ends(runs_of(found, source, network, name), counted=False) for source in ("paper", "torchvision")]
-        ours = [ends(runs_of(found, source, cell, name)) for source, cell in columns]
+        theirs = [
+            top1_top5(runs_of(found, source, network, name), counted=False) for source in ("paper", "torchvision")
+        ]
+        ours = [top1_top5(runs_of(found, source, cell, name)) for source, cell in columns]
         body.append((CATALOG[name].title, *theirs, *ours))
     return header, *body
 
@@ -84,18 +86,13 @@ def table3(network, found):
         printed = f"{paper[0].last:.2f}" if paper else EMPTY
         early = f", {len(others[0].history['epoch'])} epochs" if others and _short(others[0]) else ""
         title = "SGD" if name == "sgd" else CATALOG[name].title
-        at_best = f"{_times(network, name, rates[name])}{cell(best)}" if best else EMPTY
+        at_best = f"{_rate(network, name, rates[name])}: {cell(best)}" if best else EMPTY
         body.append((title, printed, cell(others, counted=False) + early, cell(full), cell(ours), at_best))
     return header, *body
 
 
-def _times(network, name, variant):
-    if not variant:
-        return "the paper's: "
-    chosen_rate, rate = (
-        recipes.get(id, "small").hyper["lr"] for id in (f"{network}/{name}-{variant}", f"{network}/{name}")
-    )
-    return f"rate × {chosen_rate / rate:g}: "
+def _rate(network, name, variant):
+    return label(difference(network, f"{name}-{variant}", "small")) if variant else "the paper's"
 
 
 def _short(run):
@@ -112,11 +109,11 @@ def settings(cell, profile="full"):
     body = []
     for name in recipes.OPTIMIZERS:
         recipe = recipes.get(f"{cell}/{name}", profile)
-        told = {
+        values = {
             key: f"{_shown(value)} {_letter(recipe.sources[f'hyper.{key}'])}" for key, value in recipe.hyper.items()
         }
-        rest = ", ".join(f"{key} {told[key]}" for key in told if key not in ("lr", "weight_decay"))
-        body.append((CATALOG[name].title, told["lr"], told["weight_decay"], rest))
+        rest = ", ".join(f"{key} {values[key]}" for key in values if key not in ("lr", "weight_decay"))
+        body.append((CATALOG[name].title, values["lr"], values["weight_decay"], rest))
     return ("optimizer", "lr", "weight decay", "other settings"), *body
 
 
@@ -138,7 +135,7 @@ def elsewhere(found, dataset):
     measured = {
         (network, source): row
         for source, runs in found.items()
-        for network, row in evidence.cells(runs).items()
+        for network, row in evidence.by_network(runs).items()
         if source not in ("paper", "full", "small")
         and network.startswith(f"{dataset}/")
         and network not in claims.CELLS

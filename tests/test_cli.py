@@ -571,7 +571,7 @@ def test_a_table_can_be_stopped_and_filled_later(trained, tmp_path, start, lines
     process = start(*_table3(tmp_path, "--jobs", "2", "--threads", "1", "--budget", "1h"))
     for name in ("padam", "sgdm"):
         assert LINE.match(process.until(f"^ptb/lstm2/{name}, seed 0: epoch 1 of 4"))
-    pids = {path.parent.parent.name: int(path.read_text().split()[1]) for path in tmp_path.rglob("lock")}
+    pids = {path.parent.parent.name: int(path.read_text().split()[0]) for path in tmp_path.rglob("lock")}
     assert 0 < len(pids) <= 2
     process.send(signal.SIGINT)
     status, out, said = process.end()

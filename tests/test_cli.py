@@ -390,7 +390,7 @@ def test_a_record_of_another_recipe_is_not_overwritten(trained, tmp_path):
 
 def test_a_run_that_diverges_is_recorded_and_says_so(tmp_path, monkeypatch):
     get = recipes.get
-    wild = lambda *given: replace(get(*given), hyper={"lr": 1e38, "momentum": 0.9})  # noqa: E731
+    wild = lambda *given: replace(get(*given), hyper={"lr": 1e38, "momentum": 0.9, "weight_decay": 0.0})  # noqa: E731
     monkeypatch.setattr(recipes, "get", wild)
     result = _call("train", "ptb/lstm2/sgdm", "--out", tmp_path, *CPU)
     assert result.exit_code == 0, result.output

@@ -70,7 +70,7 @@ Device = Annotated[
 ]
 Precision = Annotated[
     _choice("Precision", ("auto", "fp32", "bf16", "fp16")),
-    typer.Option(callback=_text, help="auto is bf16 on CUDA from 8.0 on, fp16 below, fp32 on a CPU."),
+    typer.Option(callback=_text, help="auto is bf16 on CUDA from 8.0 on, fp16 below; fp32 for texts and on a CPU."),
 ]
 What = Annotated[
     _choice("What", recipes.TABLES),

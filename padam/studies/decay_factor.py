@@ -29,7 +29,7 @@ _EPOCHS, _MILESTONES, _LAST = 30, (15, 22), 3  # over the last epochs of each st
 _MODEL, _BATCH = "convnet-bn-w32", 128
 _RATES = {"sgdm": (0.03, 0.1, 0.3), "padam": (0.1, 1.0, 3.0), "adam": (0.001, 0.01, 0.03)}
 _FACTORS = (1.0, 0.5, 0.3, 0.1, 0.03)
-_FURTHER = 1 << 40  # added to the seed, so that the averages' look at the pictures draws nothing of the training's
+_FURTHER = 1_000_000  # added to the seed, so that the averages' look at the pictures draws nothing of the training's
 
 
 class Averages:

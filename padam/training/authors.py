@@ -7,7 +7,7 @@ import torch
 from padam.training import precision as formats
 from padam.training.engine import AUGMENTATION, Trainer
 
-FURTHER = 1 << 40  # added to the seed, so that the further pass draws nothing that training would have drawn
+FURTHER = 1 << 40  # added to the seed; without effect, as `AUGMENTATION` is: each pass repeats its epoch's draws
 
 
 class AuthorsTrainer(Trainer):

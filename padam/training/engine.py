@@ -13,7 +13,9 @@ from padam.training import workers
 from padam.training.device import seed_generators
 from padam.training.tasks import task
 
-AUGMENTATION = 1 << 32  # added to the seed, so that the crops are not drawn from the shuffle's numbers
+# Added to the seed, to keep the crops' numbers apart from the shuffle's. It does not: torch's generator on a CPU takes
+# the low 32 bits of a seed. It stays as it is, for the records were made with it.
+AUGMENTATION = 1 << 32
 
 
 class Trainer:

@@ -51,7 +51,7 @@ def ahead(pictures, pieces, device):
     with ThreadPoolExecutor(1, "pictures") as thread:
         try:
             for some in pieces:
-                # Room is made here and not in the thread, which would call CUDA while a graph is captured.
+                # Room is made here: pinned memory is CUDA's to give, and the thread calls nothing of CUDA.
                 room = torch.empty(_shape(pictures, some), dtype=torch.uint8, pin_memory=device.type == "cuda")
                 waiting.append(thread.submit(_read, pictures, some, room))
                 if len(waiting) > AHEAD:

@@ -8,14 +8,20 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import fetching
 
-EXAMPLES = """examples:
-  python data_scripts/imagenet.py --imagenet /datasets/imagenet                  all of it, 250 GB on disk at 256 pixels
+_SQUARES = (1_281_167 + 50_000) * 3 * 256**2 / 1e9  # GB of all of ImageNet at 256 pixels
+EXAMPLES = f"""examples:
+  python data_scripts/imagenet.py --imagenet /datasets/imagenet --whole          all of it, for Table 2
   python data_scripts/imagenet.py --imagenet /datasets/imagenet --classes 50     the first 50 classes, as the subset
   python data_scripts/imagenet.py --imagenet tiny-imagenet-200 --classes mine.txt --size 64
   python data_scripts/imagenet.py --imagenette                                   ten classes, downloaded (340 MB)
 
---imagenet takes a folder {train,val}/CLASS/*.JPEG, or Tiny-ImageNet as it is unpacked. Every picture that is broken or
-had to be converted is named in manifest.json and counted at the end. Run it again after an interruption: it goes on.
+--imagenet takes a folder {{train,val}}/CLASS/*.JPEG, or Tiny-ImageNet as it is unpacked. Every picture that is broken
+or had to be converted is named in manifest.json and counted at the end. Run it again after an interruption: it goes on.
+
+Recommended for Table 2 is --whole: training then draws its random boxes from all of a picture, as is usual for
+ImageNet. Without it boxes are drawn from the middle square alone, which is all that is kept. At 256 pixels all of
+ImageNet takes {_SQUARES:.0f} GB as squares. Whole pictures take so many times more as their longer side is longer than
+the shorter one: {_SQUARES * 4 / 3:.0f} GB if all are 4:3; the exact number is shown before anything is decoded.
 """
 LICENCE = """ImageNet's pictures are for non-commercial research and education; their copyright stays with their owners.
 Cite Deng et al. (2009), ImageNet: A Large-Scale Hierarchical Image Database.
@@ -34,6 +40,11 @@ def _arguments(argv):
         "--classes", metavar="N|FILE", help="the first N classes by name, or a file with their names, one a line"
     )
     parser.add_argument("--size", type=int, default=256, help="pixels of a side as stored (default: 256, for 224)")
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="keep whole pictures, the shorter side of --size pixels, not middle squares",
+    )
     parser.add_argument("--jobs", type=int, help="processes that decode (default: one a core)")
     parser.add_argument(
         "--root",
@@ -94,9 +105,10 @@ def main(argv=None):
     try:
         folder = _imagenette(asked.root) if asked.imagenette else asked.imagenet
         classes = _classes(asked.classes, folder)
-        whole = classes is None and not asked.imagenette and len(packing.class_names(folder)) == 1000
-        target = asked.root / ("imagenet" if whole else "imagenet-subset") / f"packed-{asked.size}"
-        manifest = packing.pack(folder, target, asked.size, classes=classes, jobs=asked.jobs)
+        complete = classes is None and not asked.imagenette and len(packing.class_names(folder)) == 1000
+        target = asked.root / ("imagenet" if complete else "imagenet-subset") / f"packed-{asked.size}"
+        target = target.with_name(target.name + "-whole") if asked.whole else target
+        manifest = packing.pack(folder, target, asked.size, whole=asked.whole, classes=classes, jobs=asked.jobs)
     except (ValueError, OSError, RuntimeError, ModuleNotFoundError) as error:
         sys.exit(f"Error: {error}")
     except KeyboardInterrupt:

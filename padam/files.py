@@ -3,68 +3,90 @@
 import contextlib
 import os
 import secrets
+import socket
 import sys
 import time
 import warnings
+
+import filelock
 
 
 class Busy(RuntimeError):
     """Another process is at work on the same thing."""
 
 
-def acquire(file):
-    """Whether an open file could be locked for this process. Where the file system cannot lock, a warning and yes."""
-    try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except (ImportError, OSError):
-        warnings.warn(
-            "this file system cannot lock files: do not train one run, or pack one folder, twice at once.", stacklevel=3
-        )
-    return True
-
-
 @contextlib.contextmanager
 def held(path, message, wait=False):
-    """Hold the file `path`, made where it is not there and left where it is, for this process, however it ends.
+    """Hold the file `path`, made where it is not there, for this process, however it ends.
 
-    Where another process holds it, `Busy` is raised with `message`, in which {holder} is that process. With `wait` the
-    message goes to stderr, once, and it is tried again every second until the file is free.
+    It is left where it is. Where another process holds it, `Busy` is raised with `message`, in which {holder} is that
+    process and its machine, "4242 on node7". With `wait` the message goes to stderr, once, and it is tried again every
+    second until the file is free. Where the file system cannot lock, a warning says so, and the file counts as held.
+    Raises OSError where the file cannot be made.
     """
     said = False
     while True:
-        with open(path, "a+") as file:
-            # A lock whose file another process has removed meanwhile is no lock.
-            if _patiently(file) and _same_file(file, path):
-                file.truncate(0)
-                file.write(f"process {os.getpid()}")
-                file.flush()
-                yield
-                return
-            file.seek(0)
-            told = message.replace("{holder}", file.read().strip() or "unknown")
-        if not wait:
-            raise Busy(told)
+        with open(path, "a"):
+            told = message.replace("{holder}", _holder(path))
+        try:
+            lock = _acquired(path)
+            break
+        except filelock.Timeout:
+            if not wait:
+                raise Busy(told) from None
         if not said:
             sys.stderr.write(f"{told}\n")
         said = True
         time.sleep(1)
+    with lock:
+        with contextlib.suppress(OSError):  # a full disk, or Windows, which locks the text too: then nobody is named
+            path.write_text(f"{os.getpid()}\n{socket.gethostname()}\n")
+        yield
 
 
-def _same_file(file, path):
-    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
+def is_held(path):
+    """Whether a process holds the file `path`: no where it is not there, may not be written or cannot be locked."""
+    if not path.exists():
+        return False
+    try:
+        with _lock(path).acquire(blocking=False):
+            return False
+    except filelock.Timeout:
+        return True
+    except (OSError, NotImplementedError):
+        return False
 
 
-def _patiently(file):
-    """Try for a moment: whoever only looks whether something is held holds it that long."""
-    for _ in range(5):
-        if acquire(file):
-            return True
-        time.sleep(0.05)
-    return False
+def _acquired(path):
+    """A context manager that releases the file again. Raises filelock.Timeout where another process holds it."""
+    try:
+        # For a moment: whoever only looks whether it is held holds it that long.
+        return _lock(path).acquire(timeout=0.2, poll_interval=0.05)
+    except (filelock.Timeout, PermissionError):
+        raise
+    except (OSError, NotImplementedError):
+        warnings.warn(
+            "this file system cannot lock files: do not train one run, or pack one folder, twice at once.", stacklevel=4
+        )
+        return contextlib.nullcontext()
+
+
+def _lock(path):
+    # Where the system cannot lock, filelock would take the file's mere existence for a lock; that outlives a process
+    # that is killed.
+    try:
+        return filelock.FileLock(path, fallback_to_soft=False)
+    except TypeError:  # an older one, as Colab may have, which does not ask; nor does it name the holder
+        return filelock.FileLock(path)
+
+
+def _holder(path):
+    """ "4242 on node7": what the process that holds a file has written into it."""
+    try:
+        process, host = path.read_text().split()
+    except (OSError, ValueError):
+        return "unknown"
+    return f"{process} on {host}"
 
 
 def write(path, raw, exclusive=False):

@@ -6,7 +6,7 @@ from torch import nn
 
 from padam import data, models, recipes, records, training
 from padam.records import check
-from padam.training import checkpoint, engine, run
+from padam.training import authors, checkpoint, engine, run
 
 ID = "cifar10/vgg16/padam"
 
@@ -72,7 +72,7 @@ class _Mean(nn.Module):
 def test_each_batch_passes_twice_and_all_pictures_once_more_without_updates(few):
     model = _Mean()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    trainer = engine.Trainer(model, few, optimizer, batch_size=150, loop="authors")
+    trainer = authors.AuthorsTrainer(model, few, optimizer, batch_size=150)
     row = trainer.run_epoch()
     updating, rest = model.passes[:6], [each for each in model.passes[6:] if each[0]]
     assert updating == [(True, grad, n) for n in (150, 150, 100) for grad in (True, False)]
@@ -80,7 +80,7 @@ def test_each_batch_passes_twice_and_all_pictures_once_more_without_updates(few)
     assert model.norm.num_batches_tracked == 9
     model.train()
     batches = list(
-        trainer.task.batches(*(torch.Generator().manual_seed(engine._FURTHER + k) for k in (0, engine._AUGMENTATION)))
+        trainer.task.batches(*(torch.Generator().manual_seed(authors.FURTHER + k) for k in (0, engine.AUGMENTATION)))
     )
     with torch.no_grad():
         found = [trainer.task.loss(model, batch) for batch in batches]
@@ -88,11 +88,10 @@ def test_each_batch_passes_twice_and_all_pictures_once_more_without_updates(few)
     assert row["train_error_further"] == sum(wrong.item() for *_, wrong in found) / 400
 
 
-def test_it_is_refused_where_it_cannot_be(few):
-    for data_, options in ((few, {"capture": True}), (data.load("pydoc"), {})):
-        model = models.build("bigram", vocabulary=10)
-        with pytest.raises(ValueError, match="the authors' loop is for pictures"):
-            engine.Trainer(model, data_, torch.optim.SGD(model.parameters()), loop="authors", **options)
+def test_it_is_refused_where_it_cannot_be():
+    model = models.build("bigram", vocabulary=10)
+    with pytest.raises(ValueError, match="the authors' loop is for pictures"):
+        authors.AuthorsTrainer(model, data.load("pydoc"), torch.optim.SGD(model.parameters()))
 
 
 def test_the_recipe_differs_in_the_loop_alone():

@@ -14,13 +14,18 @@ def _generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def _draw(count, side, flip, generator):
+    """Boxes of square pictures."""
+    return boxes.draw(*[torch.full((count,), side)] * 2, flip, generator)
+
+
 def _pictures(count, side):
     return torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8, generator=_generator(1))
 
 
 @pytest.mark.parametrize(("side", "size"), [(64, 64), (64, 48), (48, 64), (256, 224), (9, 5)])
 def test_a_box_is_cut_out_and_resized_as_by_torchvision(side, size):
-    pictures, drawn = _pictures(40, side), boxes.draw(40, side, True, _generator())
+    pictures, drawn = _pictures(40, side), _draw(40, side, True, _generator())
     found = boxes.crop(pictures, drawn, size)
     assert found.shape == (40, 3, size, size)
     assert found.dtype == torch.float32
@@ -44,7 +49,7 @@ def test_the_smallest_boxes_and_the_whole_picture():
 
 def test_boxes_are_drawn_as_by_torchvision():
     side, count = 64, 4000
-    ours = boxes.draw(count, side, True, _generator())
+    ours = _draw(count, side, True, _generator())
     torch.manual_seed(0)
     blank = torch.zeros(3, side, side)
     theirs = torch.tensor([RandomResizedCrop.get_params(blank, boxes.SCALE, boxes.RATIO) for _ in range(count)]).t()
@@ -53,12 +58,12 @@ def test_boxes_are_drawn_as_by_torchvision():
     shares = [(h * w / side**2).log().numpy() for h, w in ((ours[2], ours[3]), (theirs[2], theirs[3]))]
     assert stats.ks_2samp(*shares).statistic < 0.05
     assert abs(ours.mirrored.double().mean() - 0.5) < 0.03
-    assert not boxes.draw(count, side, False, _generator()).mirrored.any()
+    assert not _draw(count, side, False, _generator()).mirrored.any()
 
 
 @pytest.mark.parametrize("side", [1, 2, 7, 64])
 def test_boxes_lie_within_the_picture(side):
-    drawn = boxes.draw(3000, side, True, _generator(3))
+    drawn = _draw(3000, side, True, _generator(3))
     for starts, lengths in ((drawn.tops, drawn.heights), (drawn.lefts, drawn.widths)):
         assert starts.dtype == lengths.dtype == torch.int64
         assert starts.min() >= 0
@@ -66,18 +71,41 @@ def test_boxes_lie_within_the_picture(side):
         assert (starts + lengths).max() == side
 
 
-def test_where_no_box_fits_the_whole_picture_is_taken(monkeypatch):
-    monkeypatch.setattr(boxes, "SCALE", (1.0, 1.0))
-    monkeypatch.setattr(boxes, "RATIO", (1.3, 1.33))
-    drawn = boxes.draw(50, 32, True, _generator())
-    assert (drawn.heights == 32).all()
-    assert (drawn.widths == 32).all()
-    assert (drawn.tops == 0).all()
+def test_boxes_of_oblong_pictures_are_drawn_as_by_torchvision():
+    height, width, count = 50, 91, 4000
+    sides = torch.full((count,), height), torch.full((count,), width)
+    ours = boxes.draw(*sides, True, _generator())
+    torch.manual_seed(0)
+    blank = torch.zeros(3, height, width)
+    theirs = torch.tensor([RandomResizedCrop.get_params(blank, boxes.SCALE, boxes.RATIO) for _ in range(count)]).t()
+    for k, name in enumerate(("tops", "lefts", "heights", "widths")):
+        assert stats.ks_2samp(ours[k].numpy(), theirs[k].numpy()).statistic < 0.05, name
+    assert (ours.tops + ours.heights).max() == height
+    assert (ours.lefts + ours.widths).max() == width
+    assert min(ours.tops.min(), ours.lefts.min()) == 0
+
+
+def test_every_picture_has_a_box_of_its_own_sides():
+    heights, widths = torch.tensor([8, 60, 64, 1] * 500), torch.tensor([40, 8, 64, 1] * 500)
+    drawn = boxes.draw(heights, widths, True, _generator())
+    for starts, lengths, sides in ((drawn.tops, drawn.heights, heights), (drawn.lefts, drawn.widths, widths)):
+        assert starts.min() >= 0
+        assert lengths.min() >= 1
+        assert (starts + lengths <= sides).all()
+    assert drawn.lefts[::4].max() > 25
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (10, 95), (95, 10), (9, 12), (3, 11), (1, 1)])
+def test_where_no_box_fits_it_is_torchvisions_in_the_middle(height, width, monkeypatch):
+    monkeypatch.setattr(boxes, "SCALE", (50.0, 50.0))
+    drawn = boxes.draw(torch.full((9,), height), torch.full((9,), width), True, _generator())
+    theirs = RandomResizedCrop.get_params(torch.zeros(3, height, width), [50.0, 50.0], list(boxes.RATIO))
+    assert {tuple(int(part[k]) for part in drawn[:4]) for k in range(9)} == {theirs}
 
 
 def test_a_seed_is_a_draw_and_the_global_generator_is_left_alone():
     before = torch.get_rng_state()
-    one, again, other = (boxes.draw(20, 64, True, _generator(seed)) for seed in (5, 5, 6))
+    one, again, other = (_draw(20, 64, True, _generator(seed)) for seed in (5, 5, 6))
     assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
     assert not torch.equal(one.heights, other.heights)
@@ -98,7 +126,7 @@ def test_an_epoch_is_torchvisions_transforms_of_what_was_drawn():
     task = tasks.ImageTask(found, 3)
     batches = list(task.batches(_generator(1), _generator(2)))
     assert [len(labels) for _, labels in batches] == [3, 3, 1]
-    drawn = boxes.draw(7, 12, True, _generator(2))
+    drawn = _draw(7, 12, True, _generator(2))
     for images, labels in batches:
         for image, k in zip(images, labels.tolist(), strict=True):
             top, left, height, width = (int(part[k]) for part in drawn[:4])

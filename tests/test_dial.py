@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from padam import data as datasets
-from padam.studies import dial
+from padam.studies import Run, dial
 
 
 def _run(setting, error, diverged=False):
@@ -46,7 +46,7 @@ def test_a_best_setting_inside_the_grid_is_confirmed_at_once():
     assert len(fresh) == 8 * 15
     assert {s["stage"] for s in fresh} == {"confirm"}
     assert {s["shrinkage"] for s in fresh} == {3e-4}
-    assert {s["p"]: s["lr"] for s in fresh} == {p: dial.SMALL.rate(p, 0) for p in dial.SMALL.exponents}
+    assert {s["p"]: s["lr"] for s in fresh} == {p: dial.SMALL.rate(p, 0) for p in dial.SMALL.values}
     assert {s["seed"] for s in fresh}.isdisjoint({s["seed"] for s in settings[:480]})
 
 
@@ -58,7 +58,7 @@ def test_no_shrinkage_is_no_edge():
 def test_a_best_rate_at_the_edge_extends_the_grid_until_it_is_not(rate, place):
     settings = _measured(best_rate=rate, best_shrinkage=3e-4)
     assert {(s["p"], s["lr"]) for s in settings if s["stage"] == "confirm"} == {
-        (p, dial.SMALL.rate(p, place)) for p in dial.SMALL.exponents
+        (p, dial.SMALL.rate(p, place)) for p in dial.SMALL.values
     }
     assert len([s for s in settings if s["stage"] == "choose"]) == 8 * (5 + 3) * 4 * 3
 
@@ -67,6 +67,37 @@ def test_a_best_shrinkage_at_the_edge_extends_the_grid_of_that_exponent():
     settings = _measured(best_rate=1, best_shrinkage=3e-3)
     assert {s["shrinkage"] for s in settings if s["stage"] == "confirm"} == {3e-3}
     assert len([s for s in settings if s["stage"] == "choose"]) == 8 * 5 * (4 + 2) * 3
+
+
+def _all_measured(study, best):
+    """The settings of a study whose errors are lowest at `best`, {setting: value}."""
+    runs = []
+    while new := [s for s in study.all_settings(runs) if s not in [run["setting"] for run in runs]]:
+        for setting in new:
+            away = [abs(math.log10(max(setting[name], 1e-9) / value)) for name, value in best.items()]
+            runs.append(_run(setting, 0.5 + 0.01 * sum(away)))
+    return [run["setting"] for run in runs]
+
+
+def test_a_larger_network_has_grids_of_its_own_that_are_extended_downwards_too():
+    settings = _all_measured(dial.DIAL_VGG16, {"shrinkage": 1e-4, "lr": 0.01})
+    assert len(dial.DIAL_VGG16.settings) == 4 * 3 * 2
+    fresh = [s for s in settings if s["stage"] == "confirm"]
+    assert len(fresh) == 4 * 3
+    assert {s["shrinkage"] for s in fresh} == {1e-4}
+    assert {s["lr"] for s in fresh} == {0.01}
+    assert {s["p"] for s in fresh} == {0.0, 1 / 8, 1 / 4, 1 / 2}
+
+
+def test_eps_is_turned_at_adams_exponent():
+    settings = dial.DIAL_EPS.settings
+    assert len(settings) == 5 * 5 * 4 * 3
+    middle = {s["eps"]: s["lr"] for s in settings[2 * 4 :: 5 * 4][:5]}
+    assert middle == {1e-5: 0.01, 1e-4: 0.0101, 1e-3: 0.011, 1e-2: 0.02, 1e-1: 0.11}
+    fresh = [s for s in _all_measured(dial.DIAL_EPS, {"shrinkage": 3e-4, "lr": 0.02}) if s["stage"] == "confirm"]
+    assert len(fresh) == 5 * 15
+    (group,) = dial.build(torch.nn.Linear(2, 2), fresh[-1]).param_groups
+    assert (group["p"], group["eps"]) == (0.5, 0.1)
 
 
 def test_the_chosen_setting_has_the_lowest_mean_and_did_not_diverge():
@@ -125,7 +156,7 @@ def test_a_run_records_its_errors_and_the_spread_of_v_hat(monkeypatch):
     monkeypatch.setattr(dial.Plan, "pictures", lambda self, setting, root: few)
     plan = dataclasses.replace(dial.SMALL, model="convnet-bn-w4", epochs=2, milestones=(1,))
     setting = {"stage": "confirm", "p": 0.125, "lr": 0.1, "shrinkage": 1e-3, "seed": 100}
-    found = plan.measure(setting, None, None)
+    found = plan.measure(setting, None, Run())
     assert {key: len(values) for key, values in found.items()} == {
         "train_loss": 2,
         "train_error": 2,
@@ -136,4 +167,4 @@ def test_a_run_records_its_errors_and_the_spread_of_v_hat(monkeypatch):
     }
     low, middle, high = found["v_hat"]
     assert 0 < low < middle < high
-    assert plan.measure(setting, None, None) == found
+    assert plan.measure(setting, None, Run()) == found

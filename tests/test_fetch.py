@@ -50,7 +50,7 @@ def _pack(path, folder, files, *more):
             tar.addfile(member, io.BytesIO(raw))
         for member in more:
             tar.addfile(member, io.BytesIO(bytes(member.size)))
-    return fetch.digest(path, "sha256")
+    return pooch.file_hash(path)
 
 
 def _tables(server):
@@ -456,7 +456,6 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
     fetch.fetch(cifar.archive("cifar10"), "data", sys.argv[2])
 except fetch.FetchError as error:
-    assert "pooch" not in sys.modules, "loaded although nothing is downloaded"
     sys.exit(str(error))
 """
 

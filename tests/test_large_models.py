@@ -75,6 +75,17 @@ def test_for_224_pixels_the_networks_are_torchvisions(model, kind, count, layers
     assert tuple(kinds.count(name) for name in ("convolution", "shortcut", "linear")) == layers
 
 
+def test_what_vgg_leaves_out_for_224_pixels_is_the_identity():
+    """torchvision averages to 7 by 7, which the maps of 224 pixels have already."""
+    with torch.device("meta"):
+        network = models.build("vgg16", 5, 224)
+        maps, theirs = network.features(torch.zeros(2, 3, 224, 224)), torchvision.models.vgg16_bn(num_classes=5)
+    assert isinstance(network.avgpool, nn.Identity)
+    assert network.state_dict().keys() == theirs.state_dict().keys()
+    drawn = torch.randn(maps.shape, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(theirs.avgpool(drawn), drawn)
+
+
 def test_torchvisions_networks_start_as_torchvision_starts_them_and_from_a_seed():
     one, same, other = (models.build("resnet18", 5, 224, seed=seed).state_dict() for seed in (1, 1, 2))
     with torch.random.fork_rng(devices=[]):

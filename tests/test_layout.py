@@ -28,7 +28,7 @@ MAY = {
     "training": {"optim", "models", "data", "schedules", "recipes", "records", "training", "files"},
     "running": {"recipes", "records", "running", "training"},
     "bench": {"bench", "data", "files", "models", "optim", "recipes", "records", "training"},
-    "studies": {"data", "files", "models", "optim", "recipes", "records", "studies", "training"},
+    "studies": {"data", "files", "models", "optim", "recipes", "records", "running", "studies", "training"},
     "cli": {"bench", "cli", "evidence", "recipes", "records", "running", "studies", "training"},
     "__main__": {"cli"},
     "picture": set(),

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pooch
 import pytest
 import torch
 import torchvision
@@ -64,17 +65,80 @@ def test_pixels_and_labels_are_those_of_torchvision(folder, tmp_path):
             assert np.array_equal(ours.transpose(1, 2, 0), np.asarray(picture))
     assert manifest["parts"]["train"]["count"] == 6
     assert manifest["parts"]["val"]["per_class"] == [2, 2]
-    assert manifest["parts"]["train"]["sha256"] == packing.digest(tmp_path / "packed" / "train-pixels.npy", "sha256")
+    assert manifest["parts"]["train"]["sha256"] == pooch.file_hash(tmp_path / "packed" / "train-pixels.npy")
     assert json.loads((tmp_path / "packed" / "manifest.json").read_text()) == manifest
     names = {"manifest.json", *(f"{part}-{what}.npy" for part in ("train", "val") for what in ("pixels", "labels"))}
     assert {path.name for path in (tmp_path / "packed").iterdir()} == names
 
 
-def test_several_processes_pack_the_same(folder, tmp_path, monkeypatch):
+def test_whole_pictures_are_those_of_torchvision_and_nothing_is_cut_off(folder, tmp_path):
+    wanted, target = _spoil(folder), tmp_path / "packed"
+    manifest = _pack(folder, target, whole=True)
+    left_out = [f"train/n01/{name}" for name in wanted["broken"]]
+    assert list(manifest["parts"]["train"]["broken"]) == sorted(left_out)
+    look = torchvision.transforms.Resize(24)
+    for part in ("train", "val"):
+        pixels, labels, sides = (np.load(target / f"{part}-{what}.npy") for what in ("pixels", "labels", "sides"))
+        kept = [
+            (path, label)
+            for path, label in torchvision.datasets.ImageFolder(folder / part).samples
+            if str(Path(path).relative_to(folder)) not in left_out
+        ]
+        assert labels.tolist() == [label for _, label in kept]
+        at = 0
+        for (path, _), (height, width) in zip(kept, sides, strict=True):
+            theirs = np.asarray(look(Image.open(path).convert("RGB")))
+            assert theirs.shape == (height, width, 3)
+            ours = pixels[at : at + theirs.size].reshape(3, height, width)
+            assert np.array_equal(ours.transpose(1, 2, 0), theirs), path
+            at += theirs.size
+        assert at == len(pixels)
+        assert manifest["parts"][part]["count"] == len(labels)
+        assert manifest["parts"][part]["sides"] == pooch.file_hash(target / f"{part}-sides.npy")
+    names = {"manifest.json"} | {f"{p}-{what}.npy" for p in ("train", "val") for what in ("pixels", "labels", "sides")}
+    assert {path.name for path in target.iterdir()} == names
+    with pytest.raises(ValueError, match="in the other of the two ways"):
+        _pack(folder, target)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_several_processes_pack_the_same(whole, folder, tmp_path, monkeypatch):
     _spoil(folder)
     monkeypatch.setattr(packing, "_CHUNK", 3)
-    alone = _pack(folder, tmp_path / "alone")
-    assert packing.pack(folder, tmp_path / "several", 24, jobs=2, progress=False) == alone
+    alone = _pack(folder, tmp_path / "alone", whole=whole)
+    assert packing.pack(folder, tmp_path / "several", 24, whole=whole, jobs=2, progress=False) == alone
+
+
+def test_a_picture_with_other_sides_than_its_first_bytes_say_is_left_out(folder, tmp_path, monkeypatch):
+    measure = packing._measure_some
+    monkeypatch.setattr(packing, "_measure_some", lambda *given: [(24, 25), *measure(*given)[1:]])
+    manifest = _pack(folder, tmp_path / "packed", whole=True)
+    assert "its sides are other ones, (3, 24, " in manifest["parts"]["train"]["broken"]["train/n01/0.JPEG"]
+    assert manifest["parts"]["train"]["count"] == 5
+
+
+def test_the_manifest_is_the_last_file_that_is_written(folder, tmp_path, monkeypatch):
+    write, seen = files.write, {}
+
+    def noted(path, raw):
+        seen[path.name] = {each.name: each.read_bytes() for each in path.parent.iterdir()}
+        write(path, raw)
+
+    monkeypatch.setattr(packing.files, "write", noted)
+    _pack(folder, tmp_path / "packed", whole=True)
+    arrays = seen["manifest.json"]
+    for path in (tmp_path / "packed").iterdir():
+        assert path.name == "manifest.json" or arrays[path.name] == path.read_bytes(), path
+
+
+def test_a_disk_that_is_too_small_is_noticed_before_anything_is_decoded(folder, tmp_path, monkeypatch):
+    def full(*given):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(packing.os, "posix_fallocate", full, raising=False)
+    monkeypatch.setattr(packing, "_decode_all", lambda *rest: pytest.fail("decoded"))
+    with pytest.raises(OSError, match=r"train-pixels.npy takes 0.0 GB, and so much is not free"):
+        _pack(folder, tmp_path / "packed", whole=True)
 
 
 def test_a_picture_of_the_right_size_is_not_touched(folder, tmp_path):
@@ -86,14 +150,13 @@ def test_a_picture_of_the_right_size_is_not_touched(folder, tmp_path):
 
 
 def _spoil(folder):
-    """Ten kinds of broken, odd and misnamed picture in train/n01: {name: what the manifest says of it, and where}."""
+    """Nine kinds of broken, odd and misnamed picture in train/n01: {name: what the manifest says of it, and where}."""
     place = folder / "train" / "n01"
     good = (place / "0.JPEG").read_bytes()
     (place / "a-empty.JPEG").write_bytes(b"")
     (place / "b-truncated.JPEG").write_bytes(good[: len(good) // 2])
     (place / "c-page.JPEG").write_text("<html>not found</html>")
     (place / "d-missing.JPEG").symlink_to(place / "nowhere")
-    (place / "e-folder.JPEG").mkdir()
     bomb = _picture(8, 8)
     bomb.save(place / "f-bomb.png")
     raw = bytearray((place / "f-bomb.png").read_bytes())
@@ -115,7 +178,6 @@ def _spoil(folder):
             "f-bomb.png": "Decompression",
             "c-page.JPEG": "UnidentifiedImageError",
             "d-missing.JPEG": "No such file",
-            "e-folder.JPEG": "directory",
         },
         "converted": {
             "g-cmyk.JPEG": "colours CMYK",
@@ -149,16 +211,16 @@ def test_packed_once_it_is_not_packed_again_and_from_elsewhere_it_is_refused(fol
     manifest = _pack(folder, tmp_path / "packed")
     monkeypatch.setattr(packing, "_decode_all", lambda *rest: pytest.fail("decoded again"))
     assert _pack(folder, tmp_path / "packed") == manifest
-    with pytest.raises(ValueError, match="other pictures or at another size"):
+    with pytest.raises(ValueError, match="other pictures, at another size"):
         _pack(folder, tmp_path / "packed", size=25)
     (folder / "val" / "n01" / "0.JPEG").unlink()
-    with pytest.raises(ValueError, match="other pictures or at another size"):
+    with pytest.raises(ValueError, match="other pictures, at another size"):
         _pack(folder, tmp_path / "packed")
 
 
 def test_two_processes_do_not_pack_the_same_at_once(folder, tmp_path):
     with files.held(tmp_path / "packed.lock", "held by {holder}"):
-        with pytest.raises(files.Busy, match=rf"another process .process {os.getpid()}. is packing .*packed. Wait for"):
+        with pytest.raises(files.Busy, match=rf"another process .{os.getpid()} on .*. is packing .*packed. Wait for"):
             _pack(folder, tmp_path / "packed")
         assert not (tmp_path / "packed.partial").exists()
         assert _pack(folder, tmp_path / "other")["classes"] == ["n01", "n02"]
@@ -198,10 +260,11 @@ def test_who_waits_takes_what_the_other_has_packed(folder, tmp_path, monkeypatch
     assert not (tmp_path / "packed.lock").exists()
 
 
+@pytest.mark.parametrize("all_of_it", [False, True])
 @pytest.mark.parametrize("where", ["_decode_all", "_finish", "_close"])
-def test_cut_off_anywhere_the_same_call_goes_on_to_the_same_arrays(where, folder, tmp_path, monkeypatch):
+def test_cut_off_anywhere_the_same_call_goes_on_to_the_same_arrays(where, all_of_it, folder, tmp_path, monkeypatch):
     _spoil(folder)
-    whole = _pack(folder, tmp_path / "whole")
+    whole = _pack(folder, tmp_path / "whole", whole=all_of_it)
     monkeypatch.setattr(packing, "_CHUNK", 2)
     original, calls = getattr(packing, where), []
 
@@ -213,11 +276,11 @@ def test_cut_off_anywhere_the_same_call_goes_on_to_the_same_arrays(where, folder
 
     monkeypatch.setattr(packing, where, cut)
     with pytest.raises(KeyboardInterrupt):
-        _pack(folder, tmp_path / "packed")
+        _pack(folder, tmp_path / "packed", whole=all_of_it)
     assert not (tmp_path / "packed").exists()
     some, again = packing._decode_some, []
-    monkeypatch.setattr(packing, "_decode_some", lambda *given: again.append(given[2]) or some(*given))
-    assert _pack(folder, tmp_path / "packed") == whole
+    monkeypatch.setattr(packing, "_decode_some", lambda *given: again.append(given[3]) or some(*given))
+    assert _pack(folder, tmp_path / "packed", whole=all_of_it) == whole
     assert sum(map(len, again)) <= 4, "train was decoded before"
     for part in ("train", "val"):
         for one, other in zip(_arrays(tmp_path / "packed", part), _arrays(tmp_path / "whole", part), strict=True):
@@ -251,6 +314,37 @@ def test_a_killed_process_loses_a_chunk_at_most(folder, tmp_path):
     assert manifest["parts"]["train"]["count"] == len(pixels) == 406
     for k, path in enumerate(sorted((folder / "train" / "n01").iterdir())):
         assert np.array_equal(pixels[k], packing.decode(path, 24)[0]), path
+
+
+def _begun(pixels):
+    """Whether the first picture is in its place."""
+    with contextlib.suppress(FileNotFoundError), pixels.open("rb") as file:
+        file.seek(1000)  # behind the header
+        return bool(file.read(10_000).strip(b"\0"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_processes_that_decode_end_with_the_one_that_began_them(number, folder, tmp_path):
+    """They hold its pipes, which are read to their ends only when no process is left."""
+    _picture(1500, 1500).save(folder / "large.JPEG")
+    for copy in range(200):
+        os.link(folder / "large.JPEG", folder / "train" / "n01" / f"x{copy}.JPEG")
+    pack = f"packing.pack({str(folder)!r}, {str(tmp_path / 'packed')!r}, 512, jobs=2, progress=False)"
+    code = f"from padam.data import packing; {pack}"
+    process = warm.Process("-c", code, env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True)
+    try:
+        pixels = tmp_path / "packed.partial" / "train-pixels.npy"
+        while not _begun(pixels):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)  # Ctrl-C is for all of them
+        process.communicate(60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode
+    assert not np.load(tmp_path / "packed.partial" / "train-states.npy").all()
 
 
 def test_classes_can_be_chosen_and_bad_folders_are_refused(folder, tmp_path):
@@ -355,6 +449,27 @@ def test_what_is_not_there_or_not_whole_says_what_to_do(subset, monkeypatch):
         data.load("imagenet-subset", subset)
 
 
+def test_what_was_packed_whole_is_read_and_checked(folder, tmp_path):
+    target = tmp_path / "imagenet" / "packed-24-whole"
+    manifest = _pack(folder, target, whole=True)
+    images = data.load("imagenet", tmp_path)
+    pictures, labels = images.train
+    assert len(pictures) == len(labels) == 6
+    for k, name in enumerate(("n01", "n02")):
+        for number in range(3):
+            path, one = folder / "train" / name / f"{number}.JPEG", pictures[3 * k + number : 3 * k + number + 1]
+            found = one.together().pixels.view(3, int(one.heights), int(one.widths))
+            assert np.array_equal(found.numpy(), packing.decode(path, 24, whole=True)[0])
+    assert (images.resized, len(images.test[0])) == (24, 4)
+    assert images.packed == tuple(manifest["parts"][p][key] for key in ("sha256", "sides") for p in ("train", "val"))
+    np.save(target / "val-sides.npy", np.full((4, 2), 24))
+    with pytest.raises(ValueError, match=r"4 labels to val on, and its manifest says 4 pictures .* pack again"):
+        data.load("imagenet", tmp_path)
+    (target / "val-sides.npy").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"val-sides.npy cannot be read .* pack again"):
+        data.load("imagenet", tmp_path)
+
+
 @pytest.mark.parametrize(("side", "shown"), [(64, 64), (200, 200), (256, 224), (512, 448)])
 def test_of_large_pictures_seven_eighths_are_shown(side, shown, folder, tmp_path):
     packing.pack(folder, tmp_path / "imagenet" / f"packed-{side}", side, jobs=1, progress=False)
@@ -376,10 +491,24 @@ def test_the_script_packs_and_tells_what_it_found(folder, tmp_path, capsys):
     _spoil(folder)
     script.main(["--imagenet", str(folder), "--root", str(tmp_path / "d"), "--size", "24", "--jobs", "1"])
     said = capsys.readouterr().out
-    assert "train: 11 pictures of 2 classes, 5 of them converted; 6 broken and left out" in said
+    assert "train: 11 pictures of 2 classes, 5 of them converted; 5 broken and left out" in said
     assert "train/n01/a-empty.JPEG: UnidentifiedImageError" in said
     assert "1 files are no pictures" in said
     assert data.load("imagenet-subset", tmp_path / "d").train[0].shape == (11, 3, 24, 24)
+
+
+def test_the_script_packs_whole_pictures_and_says_how_much_that_is(folder, tmp_path, capsys):
+    script.main(["--imagenet", str(folder), "--root", str(tmp_path / "d"), "--size", "24", "--jobs", "1", "--whole"])
+    assert "train, 0.0 GB" in capsys.readouterr().err
+    assert (tmp_path / "d" / "imagenet-subset" / "packed-24-whole" / "train-sides.npy").is_file()
+    assert len(data.load("imagenet-subset", tmp_path / "d").train[0]) == 6
+    with pytest.raises(SystemExit):
+        script.main(["--help"])
+    help = " ".join(capsys.readouterr().out.split())
+    assert "Recommended for Table 2 is --whole" in help
+    assert "takes 262 GB as squares" in help
+    assert "349 GB if all are 4:3" in help
+    assert "{train,val}/CLASS" in help
 
 
 def test_the_script_takes_some_classes(folder, tmp_path, capsys):

@@ -154,13 +154,16 @@ def test_what_is_too_large_for_a_card(monkeypatch):
         prefetch.too_large(pictures, card)
 
 
-@pytest.mark.parametrize(("shown", "count"), [(0, 250), (28, 250), (32, 250), (64, 62), (224, 5), (4000, 1)])
-def test_of_larger_pictures_fewer_are_evaluated_at_a_time(shown, count):
+@pytest.mark.parametrize(
+    ("shown", "on_cpu", "on_card"),
+    [(0, 250, 2000), (28, 250, 2000), (32, 250, 2000), (64, 62, 2000), (224, 5, 500), (448, 1, 125), (9000, 1, 1)],
+)
+def test_of_larger_pictures_fewer_are_evaluated_at_a_time(shown, on_cpu, on_card):
     task = tasks.ImageTask(_data(), 4)
     task.resized = shown
-    assert task._at_once() == count
+    assert task._at_once() == on_cpu
     task.device = torch.device("cuda")
-    assert task._at_once() == max(1, 8 * 250 if shown <= 32 else 2000 * 1024 // shown**2)
+    assert task._at_once() == on_card
 
 
 def test_the_hash_of_packed_pictures_is_made_without_reading_them():

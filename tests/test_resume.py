@@ -1,21 +1,27 @@
 """Training that can be interrupted: nothing is lost, nothing is done twice, nothing is silent."""
 
+import contextlib
 import errno
+import fcntl
 import json
 import os
 import random
 import shutil
 import signal
+import socket
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
+import jsonschema
 import kill
 import pytest
 import torch
 import warm
 
 from padam import data, files, models, optim, recipes, records, training
-from padam.training import checkpoint, device, engine, provenance, run
+from padam.records import check
+from padam.training import checkpoint, device, engine, precision, provenance, run
 
 ID = "cifar10/vgg16/padam"
 
@@ -25,6 +31,11 @@ def few():
     """400 digits to train on and 100 to test, so that an epoch takes a moment."""
     digits = data.load("mnist5k")
     return digits._replace(train=tuple(part[::10] for part in digits.train), test=tuple(p[::10] for p in digits.test))
+
+
+@pytest.fixture(scope="module")
+def pydoc():
+    return data.load("pydoc")
 
 
 @pytest.fixture
@@ -182,12 +193,52 @@ def test_a_second_ctrl_c_stops_at_once_and_loses_that_epoch_only(quick, tmp_path
 
     monkeypatch.setattr(engine.Trainer, "update", impatient)
     with pytest.raises(
-        training.Stopped, match="stopped at once. The same command goes on from the last epoch that was finished"
+        training.Stopped, match="stopped at once. The same command goes on from the last epoch that was written"
     ):
         quick(tmp_path)
     assert checkpoint.found(_folder(tmp_path))[0][0] == 2
     monkeypatch.setattr(engine.Trainer, "update", update)
     assert records.epochs_run(quick(tmp_path)) == 4
+
+
+_RARE = """
+import os, signal, sys
+from padam import data, recipes, training
+from padam.training import checkpoint, engine, run
+load, save, train_epoch = data.load, checkpoint.save, engine.Trainer.train_epoch
+def few(name, root=None):
+    digits = load(name, root)
+    cut = {"train": 300, "test": 50}
+    return digits._replace(**{part: tuple(x[:n] for x in getattr(digits, part)) for part, n in cut.items()})
+def signal_at(place):
+    for _ in range(sys.argv[2].split().count(place)):
+        os.kill(os.getpid(), signal.SIGINT)
+def trained(self):
+    signal_at(f"epoch{self.epoch}")
+    return train_epoch(self)
+def saved(*given):
+    signal_at("save")
+    save(*given)
+data.load, checkpoint.save, engine.Trainer.train_epoch = few, saved, trained
+run._Run._save_if_due = lambda self: None  # as on a GPU whose epochs are short
+try:
+    record = training.train(recipes.get("cifar10/vgg16/padam", "quick"), 0, sys.argv[1], device="cpu", threads=1)
+    print("epochs:", len(record["history"]["epoch"]))
+except training.Stopped as stop:
+    print(stop)
+"""
+
+
+def test_a_second_ctrl_c_while_the_only_checkpoint_is_written_loses_nothing(tmp_path):
+    """Real signals, to a run that writes as rarely as one on a GPU may: only where it stops, and at its end."""
+    end = warm.run("-c", _RARE, tmp_path, "epoch2 save save")
+    assert end.stdout == f"{ID}, seed 0: stopped as asked after epoch 2 of 4; the same command goes on.\n"
+    assert end.stderr.count("finishing this epoch") == 1
+    assert end.stderr.count("writing the checkpoint, then stopping.") == 2
+    assert [epoch for epoch, _ in checkpoint.found(_folder(tmp_path))] == [2]
+    end = warm.run("-c", _RARE, tmp_path, "save save")  # the last epoch has ended: there is nothing left to stop
+    assert end.stdout == "epochs: 4\n"
+    assert "Traceback" not in end.stderr
 
 
 def test_a_budget_stops_before_it_is_spent(quick, tmp_path, monkeypatch):
@@ -269,10 +320,56 @@ def test_when_both_checkpoints_are_damaged_it_says_what_to_do(quick, tmp_path, m
     _stopped_after(quick, tmp_path, 3, monkeypatch)
     for _, path in checkpoint.found(_folder(tmp_path)):
         path.write_bytes(path.read_bytes()[:1000])
-    with (
-        pytest.warns(UserWarning, match="is damaged"),
-        pytest.raises(ValueError, match="no checkpoint in .* is whole.*Remove that folder to start it again"),
-    ):
+    said = pytest.raises(ValueError, match="no checkpoint in .* is whole.*Remove that folder to start it again")
+    with pytest.warns(UserWarning, match="is damaged"), said:
+        quick(tmp_path)
+    for _ in range(2):  # nor is it begun again when it is asked again
+        with said:
+            quick(tmp_path)
+    assert len(list(_folder(tmp_path).glob("epoch-*.damaged"))) == 2
+    shutil.rmtree(_folder(tmp_path))
+    assert records.epochs_run(quick(tmp_path)) == 4
+
+
+def _written_without(path, name):
+    """A checkpoint written anew without a key, or with bytes that torch cannot read; its digest is right."""
+    state, epoch, folder = torch.load(path, weights_only=True), checkpoint.found(path.parent)[0][0], path.parent
+    path.unlink()
+    if name is None:
+        raw = b"no checkpoint"
+        (folder / f"epoch-{epoch:05d}-{checkpoint._digest(raw)}.pt").write_bytes(raw)
+        return
+    *outer, last = name.split(".")
+    del (state[outer[0]] if outer else state)[last]
+    checkpoint.save(folder, epoch, state)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (None, "torch cannot read it"),
+        ("sources", "it holds no sources"),
+        ("trainer.order", "it holds no trainer.order"),
+    ],
+)
+def test_a_checkpoint_that_holds_something_else_is_set_aside(quick, tmp_path, monkeypatch, name, why):
+    _stopped_after(quick, tmp_path, 3, monkeypatch)
+    _written_without(checkpoint.found(_folder(tmp_path))[0][1], name)
+    quick.steps.clear()
+    with pytest.warns(UserWarning, match=f"is damaged .{why}.*the one before it is taken"):
+        quick(tmp_path, keep=True)
+    assert (quick.steps.count(2), quick.steps.count(3) > 0) == (0, True)
+    assert [epoch for epoch, _ in checkpoint.found(_folder(tmp_path))] == [4, 3]
+
+
+def test_a_checkpoint_of_another_network_is_not_gone_on_from(quick, tmp_path, monkeypatch):
+    _stopped_after(quick, tmp_path, 1, monkeypatch)
+    ((_, path),) = checkpoint.found(_folder(tmp_path))
+    state = torch.load(path, weights_only=True)
+    state["trainer"]["model"] = {"weight": torch.zeros(3)}
+    path.unlink()
+    checkpoint.save(path.parent, 1, state)
+    with pytest.raises(ValueError, match="not one of this network and its optimizer .*Remove that folder"):
         quick(tmp_path)
 
 
@@ -337,18 +434,81 @@ def test_a_full_disk_at_the_record_keeps_the_last_checkpoint(quick, tmp_path, mo
 def test_two_processes_cannot_train_one_run(quick, tmp_path):
     with checkpoint.locked(_folder(tmp_path)):
         assert checkpoint.running(_folder(tmp_path))
-        with pytest.raises(training.Busy, match=f"another process .process {os.getpid()}. is training the run in"):
+        with pytest.raises(
+            training.Busy, match=f"another process .{os.getpid()} on {socket.gethostname()}. is training"
+        ):
             quick(tmp_path)
     assert not checkpoint.running(_folder(tmp_path))
     assert records.epochs_run(quick(tmp_path)) == 4
 
 
-def test_a_lock_whose_file_is_gone_is_no_lock(quick, tmp_path, monkeypatch):
+def _flock(monkeypatch, *, error=None, before=lambda descriptor: None):
+    """The system's locks are as a file system has them that calls `before`, and raises `error` unless it is None."""
+    flock = fcntl.flock
+
+    def locked(descriptor, operation):
+        before(descriptor)
+        if error is not None:
+            raise OSError(error, os.strerror(error))
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", locked)
+
+
+def test_a_lock_whose_file_is_gone_is_no_lock(tmp_path, monkeypatch):
     """Another process finished between our opening the file and our taking the lock."""
-    acquire = files.acquire
-    monkeypatch.setattr(files, "acquire", lambda file: (acquire(file), os.unlink(file.name))[0])
-    with pytest.raises(training.Busy, match="another process"):
-        quick(tmp_path)
+    _flock(monkeypatch, before=lambda descriptor: (tmp_path / "lock").unlink(missing_ok=True))
+    with pytest.raises(training.Busy, match="held by"), files.held(tmp_path / "lock", "held by {holder}"):
+        pytest.fail("held a file that is gone")
+
+
+def test_a_lock_goes_with_its_process_however_it_ends(tmp_path):
+    """SIGKILL as well; and while it lives, whoever comes is told which process on which machine it is."""
+    code = """
+        import pathlib, sys, time
+        from padam import files
+        with files.held(pathlib.Path(sys.argv[1]), ""):
+            print("held", flush=True)
+            time.sleep(60)
+    """
+    lock = tmp_path / "lock"
+    process = warm.Process("-c", textwrap.dedent(code), lock)
+    assert process.stdout.readline() == "held\n"
+    assert files.is_held(lock)
+    with pytest.raises(training.Busy) as busy, files.held(lock, "held by {holder}"):
+        pytest.fail("held by two")
+    assert str(busy.value) == f"held by {process.pid} on {socket.gethostname()}"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not files.is_held(lock)
+    with files.held(lock, ""):
+        assert files.is_held(lock)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_where_files_cannot_be_locked_a_warning_says_so_and_it_goes_on(quick, tmp_path, monkeypatch, code):
+    _flock(monkeypatch, error=code)
+    with pytest.warns(UserWarning, match="this file system cannot lock files: do not train one run"):
+        assert records.epochs_run(quick(tmp_path)) == 4
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["seed0.json"]
+    (tmp_path / "lock").touch()
+    assert not files.is_held(tmp_path / "lock")
+
+
+def test_a_lock_is_seen_on_nfs(tmp_path, monkeypatch):
+    """There, what is locked for one process alone must be open for writing."""
+
+    def nfs(descriptor):
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    _flock(monkeypatch, before=nfs)
+    with checkpoint.locked(tmp_path / "run"):
+        assert checkpoint.running(tmp_path / "run")
+    assert not checkpoint.running(tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lock").touch()  # a killed process has left it
+    assert not checkpoint.running(tmp_path / "run")
 
 
 def test_what_cannot_begin_leaves_nothing_behind(quick, tmp_path, monkeypatch):
@@ -371,11 +531,6 @@ def test_a_folder_that_cannot_be_made_is_said(quick, tmp_path):
         quick(tmp_path / "out")
 
 
-def test_capture_is_refused_where_it_cannot_be(quick, tmp_path):
-    with pytest.raises(ValueError, match="capture is for pictures on CUDA"):
-        quick(tmp_path, capture=True)
-
-
 def test_cuda_is_made_deterministic_and_left_as_it_was():
     """What it sets can be looked at without a GPU."""
     cudnn = torch.backends.cudnn
@@ -384,10 +539,59 @@ def test_cuda_is_made_deterministic_and_left_as_it_was():
             assert (cudnn.benchmark, cudnn.deterministic) == (False, True)
             assert torch.are_deterministic_algorithms_enabled()
             assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+            assert not torch.utils.deterministic.fill_uninitialized_memory
+        assert torch.utils.deterministic.fill_uninitialized_memory
         assert (cudnn.benchmark, cudnn.deterministic) == (True, False)
     assert not torch.are_deterministic_algorithms_enabled()
     with device.deterministic(torch.device("cpu")):
         assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_run_keeps_to_its_own_card(monkeypatch, quick, tmp_path):
+    """The first thing it does is to make the card the current one; generators of other cards are not touched."""
+    forked, fork_rng, seeded = [], torch.random.fork_rng, []
+    monkeypatch.setattr(
+        torch.random, "fork_rng", lambda devices, **more: forked.append(devices) or fork_rng([], **more)
+    )
+    quick(tmp_path)
+    with device.own_generators(torch.device("cuda:1")):
+        pass
+    assert forked.pop() == [torch.device("cuda:1")]
+    assert forked
+    assert not any(devices is None or devices for devices in forked)
+    assert device.on_card(torch.device("cuda:1")).idx == 1
+    with device.on_card(torch.device("cpu")) as nothing:
+        assert nothing is None
+    monkeypatch.setattr(device, "on_card", lambda of: seeded.append(of) or contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "manual_seed", seeded.append)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("seeded every card"))
+    device.seed_generators(7, torch.device("cuda:1"))
+    device.seed_generators(7, torch.device("cpu"))
+    assert seeded == [torch.device("cuda:1"), 7]
+    assert torch.equal(torch.rand(3), torch.rand(3, generator=torch.Generator().manual_seed(7)))
+
+    def current(of):
+        raise SystemError(f"current: {of}")
+
+    monkeypatch.setattr(run, "on_card", current)
+    with pytest.raises(SystemError, match="current: cuda:1"):
+        training.train(recipes.get(ID, "quick"), 0, tmp_path / "other", device="cuda:1")
+
+
+def test_a_record_of_cuda_says_whether_tf32_was_allowed(quick, tmp_path, monkeypatch):
+    """A CPU that says it is a GPU stands for one."""
+    recorded = run._Run._record
+
+    def on_a_gpu(self):
+        self.trainer.device = SimpleNamespace(type="cuda")
+        return recorded(self)
+
+    assert "tf32" not in quick(tmp_path / "cpu")
+    monkeypatch.setattr(run._Run, "_record", on_a_gpu)
+    record = quick(tmp_path / "cuda")
+    assert record["tf32"] == {"matmul": "highest", "cudnn": torch.backends.cudnn.allow_tf32}
+    assert check.faults(record) == []
+    jsonschema.validate(record, json.loads((records.HERE / "schema.json").read_text()))
 
 
 def test_a_record_is_never_overwritten(tmp_path):
@@ -432,17 +636,48 @@ def test_changed_data_are_refused(quick, few, tmp_path, monkeypatch):
         quick(tmp_path)
 
 
-def test_another_number_of_threads_is_refused_and_the_old_one_restored(quick, tmp_path, monkeypatch):
-    _stopped_after(quick, tmp_path, 2, monkeypatch)
-    recipe = recipes.get(ID, "quick")
-    with pytest.raises(ValueError, match="settings changed .*threads is 1 there and 2 here"):
-        training.train(recipe, 0, tmp_path, device="cpu", threads=2)
+def test_a_run_keeps_its_number_of_threads_unless_it_is_given_another(quick, tmp_path, monkeypatch):
+    """Which a warning and the record say."""
+    _stopped_after(quick, tmp_path, 1, monkeypatch)
+    recipe, schema = recipes.get(ID, "quick"), json.loads((records.HERE / "schema.json").read_text())
+    shutil.copytree(tmp_path, tmp_path.with_name("other"))
     torch.set_num_threads(2)
     try:
-        assert training.train(recipe, 0, tmp_path, device="cpu")["threads"] == 1
-        assert torch.get_num_threads() == 2
+        record = training.train(recipe, 0, tmp_path, device="cpu")
+        assert (record["threads"], "threads_used" in record, torch.get_num_threads()) == (1, False, 2)
     finally:
         torch.set_num_threads(1)
+    changes = pytest.warns(UserWarning, match="threads changed .*1 there and 2 here.: sums are taken in another order")
+    with changes, pytest.raises(training.Stopped):
+        training.train(recipe, 0, tmp_path.with_name("other"), device="cpu", threads=2, budget=1e-3)
+    with changes:
+        record = training.train(recipe, 0, tmp_path.with_name("other"), device="cpu", threads=2)
+    assert (record["threads"], record["threads_used"]) == (2, [1, 2])
+    assert check.faults(record) == []
+    jsonschema.validate(record, schema)
+    assert check.faults(record | {"threads": 1}) == [
+        "threads_used is [1, 2], not several numbers of which the last is threads"
+    ]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(record | {"threads_used": [2]}, schema)
+
+
+def test_on_a_gpu_the_number_of_threads_is_not_worth_a_word(quick, tmp_path, monkeypatch):
+    """The record lists the numbers all the same; a CPU that says it is a GPU stands for one."""
+    _stopped_after(quick, tmp_path, 2, monkeypatch)
+    resume = run._Run._resume
+
+    def on_a_gpu(self, *given):
+        self.trainer.device = SimpleNamespace(type="cuda")
+        with monkeypatch.context() as patch:
+            patch.setattr(engine.Trainer, "load_state_dict", lambda self, state: None)
+            resume(self, *given)
+        self.trainer.device = torch.device("cpu")
+        self.trainer.epoch = 2
+
+    monkeypatch.setattr(run._Run, "_resume", on_a_gpu)
+    record = training.train(recipes.get(ID, "quick"), 0, tmp_path, device="cpu", threads=2)
+    assert record["threads_used"] == [1, 2]
 
 
 def test_changed_code_warns_and_the_record_lists_both(quick, tmp_path, monkeypatch):
@@ -474,6 +709,24 @@ def test_half_precision_is_for_cuda(quick, tmp_path):
         quick(tmp_path, precision="bf16")
     with pytest.raises(ValueError, match="no precision is called 'fp8'; there are auto, fp32, bf16, fp16"):
         quick(tmp_path, precision="fp8")
+
+
+@pytest.mark.parametrize(
+    ("capability", "text", "chosen"), [((9, 0), False, "bf16"), ((7, 5), False, "fp16"), ((9, 0), True, "fp32")]
+)
+def test_texts_are_trained_in_float32_unless_they_are_told_otherwise(
+    pydoc, quick, tmp_path, monkeypatch, capability, text, chosen
+):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    cuda, choose, seen = torch.device("cuda"), precision.choose, []
+    assert precision.choose("auto", cuda, text) == chosen
+    assert precision.choose("bf16", cuda, text) == "bf16"
+    monkeypatch.setattr(precision, "choose", lambda *given: seen.append(given[2]) or choose(*given))
+    if text:
+        monkeypatch.setattr(run.datasets, "load", lambda name, root=None: pydoc)
+    with pytest.raises(training.Stopped):
+        quick(tmp_path, id="ptb/lstm2/padam" if text else ID, budget=1e-3)
+    assert seen == [text]
 
 
 def test_two_machines_may_have_processes_of_one_number(tmp_path, monkeypatch):

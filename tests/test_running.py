@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from padam import recipes, running
+from padam import recipes, records, running
 from padam.cli import options
 
 
@@ -54,7 +54,7 @@ def test_a_run_that_was_stopped_is_the_last_one(status):
 def test_three_failures_in_a_row_with_the_same_words_are_the_last():
     runner = running.Local([_exits(name, 1, "Error: no data") for name in "abcd"])
     assert _ended(runner) == [("a", 1), ("b", 1), ("c", 1)]
-    assert runner.ending == "3 runs in a row failed alike"
+    assert runner.ending == running.BY_FAILURES
     assert [outcome.error for outcome in runner.outcomes] == ["Error: no data"] * 3
     for words in (("one", "two", "one", "two"), ("same", "same", "", "same")):
         runner = running.Local([_exits(name, 1, said) for name, said in zip("abcd", words, strict=True)])
@@ -62,6 +62,31 @@ def test_three_failures_in_a_row_with_the_same_words_are_the_last():
     statuses = zip("abcde", (1, 1, 0, 1, 0), strict=True)
     runner = running.Local([_exits(name, status, "x") for name, status in statuses])
     assert len(_ended(runner)) == 5  # three, but not in a row
+
+
+def test_what_follows_is_asked_for_when_all_has_ended():
+    asked = []
+
+    def more(outcomes):
+        asked.append([outcome.job.label for outcome in outcomes])
+        return [_exits("c", 0), _exits("d", 1)] if len(asked) == 1 else []
+
+    runner = running.Local([_exits("a", 0), _exits("b", 0)], slots=2, more=more)
+    assert sorted(_ended(runner)) == [("a", 0), ("b", 0), ("c", 0), ("d", 1)]
+    assert [sorted(labels) for labels in asked] == [["a", "b"], ["a", "b", "c", "d"]]
+    stopped = running.Local([_exits("a", running.STOPPED)], more=more)
+    assert _ended(stopped) == [("a", running.STOPPED)]
+    assert len(asked) == 2  # after a stop nothing follows
+
+
+def test_an_error_about_what_follows_is_raised_when_all_has_ended():
+    def more(outcomes):
+        raise ValueError("a file is of another study")
+
+    runner = running.Local([_exits("a", 0), _exits("b", 0)], slots=2, more=more)
+    with pytest.raises(ValueError, match="of another study"):
+        runner.run()
+    assert len(runner.outcomes) == 2
 
 
 def test_it_looks_again_before_a_run_begins():
@@ -124,7 +149,7 @@ def test_a_budget_is_handed_on_and_nothing_begins_that_has_no_time_left(monkeypa
     assert word == "--budget"
     assert 90 <= options.seconds(left) <= 100
     runner = running.Local([_exits("a", 0)], budget=running.START - 1)
-    assert (_ended(runner), runner.ending, running.exit_status(runner)) == ([], "budget", running.STOPPED)
+    assert (_ended(runner), runner.ending, running.exit_status(runner)) == ([], running.BY_BUDGET, running.STOPPED)
 
 
 def test_ctrl_c_is_passed_on_once_and_nothing_begins_after_it():
@@ -159,6 +184,36 @@ def test_a_run_that_ends_well_after_ctrl_c_is_the_last_one_all_the_same():
     assert running.exit_status(runner) == running.INTERRUPTED
 
 
+def test_the_speed_of_a_run_is_that_of_records_of_its_network(tmp_path):
+    def put(optimizer, seconds, **changes):
+        recipe = recipes.get(f"cifar10/vgg16/{optimizer}", "small")
+        path = records.path(recipe, 0, tmp_path)
+        path.parent.mkdir(parents=True)
+        values = recipe.values() | changes
+        path.write_text(records.dumps({"schema": 2, "recipe": values, "history": {"seconds": seconds}}))
+
+    recipe = recipes.get("cifar10/vgg16/yogi", "small")
+    assert running.speed(recipe, tmp_path) is None
+    put("adam", [90.0, 8.0, 10.0])  # the first epoch is slow
+    put("padam", [14.0, 14.0, 14.0])
+    put("sgdm", [900.0], model="vgg16-w64")
+    assert running.speed(recipe, tmp_path) == 12.0
+    cell = running.look(recipe, 0, tmp_path)
+    assert running.seconds_left(cell, tmp_path) == 60 * 12.0
+    assert running.time_left([cell, cell], 2, tmp_path) == ", about 12 min"
+
+
+def test_a_signal_that_is_ignored_stays_ignored(monkeypatch):
+    """As SIGHUP is under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        code = "import time; print('ready', file=__import__('sys').stderr, flush=True); time.sleep(0.5)"
+        hang_up = lambda line: os.kill(os.getpid(), signal.SIGHUP)  # noqa: E731
+        assert _ended(running.Local([_job("a", code)], say=hang_up)) == [("a", 0)]
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("changes", [None, {"lr": 0.03, "betas": (0.9, 0.95)}])
 def test_the_words_of_a_run_make_that_very_run(changes, tmp_path):
     from typer.testing import CliRunner
@@ -170,7 +225,7 @@ def test_the_words_of_a_run_make_that_very_run(changes, tmp_path):
     words = running.command(cell, ("--out", str(tmp_path)))
     assert words[:2] == ("-m", "padam")
     told = CliRunner().invoke(cli.app, [*words[2:], "--plan"])
-    assert told.stdout == f"{running.in_words(cell)}\n"
+    assert told.stdout == f"{running.in_words(cell, tmp_path)}\n"
     assert str(tmp_path / "small" / recipe.id / "seed2.json") in told.stdout
 
 
@@ -184,3 +239,12 @@ def test_a_command_ends_well_though_nobody_reads_its_lines(tmp_path):
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "2"])
+def test_a_command_ends_well_though_a_stream_is_closed(closed, tmp_path):
+    """As in `python -m padam reproduce table3 --plan >&-`; and no file gets what was to be said there."""
+    command = f"exec {sys.executable} -m padam list lstm2/padam {closed}>&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (closed != "1")

@@ -3,80 +3,117 @@
 import contextlib
 import copy
 import dataclasses
-import importlib
 import json
 import math
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
+import squares
 import torch
 import warm
 
 from padam import data as datasets
-from padam import models, optim, recipes, records, studies
-from padam.studies import miniature, moments, rates, text_decay, text_dial, text_rates, tolerance, treebank
-from padam.studies.study import columns, halved, movement, trained, weights
-from padam.training import Busy, Stopped, checkpoint, provenance
+from padam import models, optim, recipes, records, running, studies
+from padam.studies import (
+    measuring,
+    miniature,
+    moments,
+    rates,
+    store,
+    text_decay,
+    text_dial,
+    text_rates,
+    tolerance,
+    treebank,
+)
+from padam.studies.study import Run, columns, halved, movement, trained, weights
+from padam.training import Stopped, checkpoint, engine, provenance
+from padam.training.signals import Signals
 
 
-@pytest.fixture(autouse=True)
-def _warm(monkeypatch):
-    """Where this process conducts a study itself, its processes need not import torch again."""
-    monkeypatch.setattr(multiprocessing, "get_context", lambda method: warm.CONTEXT)
+@pytest.fixture
+def fill(monkeypatch, tmp_path):
+    """`studies.fill` of squares into tmp_path; its processes measure as `kind` says, a function in squares.py."""
+    path = str(Path(squares.__file__))
+
+    def popen(words, env, **given):  # processes that need not import torch again
+        env = {name: value for name, value in env.items() if name != running.local.FOLLOWED}
+        return warm.Process(*words[1:], env=env, start_new_session=True)
+
+    monkeypatch.setattr(running.local.subprocess, "Popen", popen)
+
+    def filled(kind="square", study=None, **given):
+        words = lambda *given: (path, kind, *studies.command(*given)[2:])  # noqa: E731
+        monkeypatch.setattr(measuring, "command", words)
+        return studies.fill(study or squares.study(), tmp_path, options=("--out", str(tmp_path)), **given)
+
+    return filled
 
 
-def _square(setting, data, folder):
-    return {"square": setting["x"] ** 2, "never": math.nan, "list": [1.0, math.inf]}
+def _statuses(runner):
+    return [outcome.status for outcome in runner.outcomes]
 
 
-def _fails_at_three(setting, data, folder):
-    if setting["x"] == 3:
-        raise ValueError("three cannot be measured")
-    return _square(setting, data, folder)
+def _xs(out):
+    return sorted(json.loads(path.read_text())["setting"]["x"] for path in (out / "squares").glob("*.json"))
 
 
-def _study(measure=_square, count=4, **changes):
-    settings = tuple({"x": x} for x in range(count))
-    study = studies.Study("squares", "What are squares?", {"of": "numbers"}, settings, measure, minutes=1)
-    return dataclasses.replace(study, **changes)
-
-
-def test_a_study_is_measured_once_and_recorded(tmp_path):
+def test_a_study_is_measured_once_and_recorded(tmp_path, fill):
     lines = []
-    record = studies.conduct(_study(), tmp_path, jobs=2, say=lines.append)
+    assert _statuses(fill(jobs=2, say=lines.append)) == [0, 0]
+    record = studies.read("squares", tmp_path)
     assert [run["setting"]["x"] for run in record["runs"]] == [0, 1, 2, 3]
     assert [run["result"]["square"] for run in record["runs"]] == [0, 1, 4, 9]
     assert record["runs"][0]["result"]["never"] is None
     assert record["runs"][0]["result"]["list"] == [1.0, None]
-    assert len(lines) == 4
-    assert record == studies.read("squares", tmp_path)
+    assert sorted(line.partition(": ")[2][:3] for line in lines) == ["x 0", "x 1", "x 2", "x 3"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["squares.json"]
-    assert studies.conduct(_study(measure=None), tmp_path) == record  # not measured again
-    assert studies.progress(_study(), tmp_path) == (4, 4)
+    assert _statuses(fill("always_fails")) == []  # not measured again
+    assert studies.progress(squares.study(), tmp_path)[:2] == (4, ())
 
 
-def test_a_failure_keeps_what_is_measured_and_the_same_call_goes_on(tmp_path):
-    with pytest.raises(ValueError, match="three cannot be measured"):
-        studies.conduct(_study(_fails_at_three, 5), tmp_path)
-    assert studies.progress(_study(count=5), tmp_path) == (3, 5)
+def test_a_run_that_fails_does_not_stop_the_others_and_the_same_call_goes_on(tmp_path, fill):
+    lines = []
+    runner = fill("fails_at_three", squares.study(count=6), say=lines.append)
+    assert _xs(tmp_path) == [0, 1, 2, 4, 5]
+    assert _statuses(runner) == [1, 0]
+    assert runner.outcomes[0].error == "Error: three cannot be measured"
+    assert "squares: x 3: failed" in lines
+    assert running.exit_status(runner) == 1
     before = [json.loads(path.read_text()) for path in (tmp_path / "squares").glob("*.json")]
     assert {run["device"] for run in before} == {provenance.device_name(torch.device("cpu"))}
-    record = studies.conduct(_study(count=5), tmp_path)
-    assert [run["result"]["square"] for run in record["runs"]] == [0, 1, 4, 9, 16]
+    fill(study=squares.study(count=6))
+    record = studies.read("squares", tmp_path)
+    assert [run["result"]["square"] for run in record["runs"]] == [0, 1, 4, 9, 16, 25]
     seconds = {run["setting"]["x"]: run["seconds"] for run in before}
-    assert {x: record["runs"][x]["seconds"] for x in range(3)} == seconds
+    assert {x: record["runs"][x]["seconds"] for x in seconds} == seconds
     assert not (tmp_path / "squares").exists()
 
 
-def test_a_study_of_two_machines_says_which_run_is_whose(tmp_path):
-    with pytest.raises(ValueError, match="three"):
-        studies.conduct(_study(_fails_at_three), tmp_path)
+def test_a_process_that_dies_takes_its_run_alone_with_it(tmp_path, fill):
+    runner = fill("dies_at_one")
+    assert _statuses(runner) == [-signal.SIGKILL, 0]
+    assert _xs(tmp_path) == [0, 2, 3]
+
+
+def test_three_runs_that_fail_alike_end_a_study(tmp_path, fill):
+    runner = fill("always_fails", squares.study(count=6))
+    assert _statuses(runner) == [1, 1, 1]
+    assert runner.ending == running.BY_FAILURES
+
+
+def test_a_study_of_two_machines_says_which_run_is_whose(tmp_path, fill):
+    fill("fails_at_three")
     first = min((tmp_path / "squares").glob("*.json"))
     run = json.loads(first.read_text())
     first.write_text(json.dumps(run | {"device": "another"}))
-    record = studies.conduct(_study(), tmp_path)
+    fill()
+    record = studies.read("squares", tmp_path)
     here = provenance.device_name(torch.device("cpu"))
     assert sorted(record["device"].split(", ")) == sorted((here, "another"))
     assert {r["setting"]["x"]: r["device"] for r in record["runs"]} == dict.fromkeys(range(4), here) | {
@@ -84,39 +121,63 @@ def test_a_study_of_two_machines_says_which_run_is_whose(tmp_path):
     }
 
 
-def _then_nine(runs):
-    """Nine follows when three is measured, and ten when nine is."""
-    last = runs[-1]["setting"]["x"]
-    return ({"x": 9},) if last == 3 else ({"x": 9}, {"x": 10}) if last == 9 else ()
-
-
-def test_what_follows_is_measured_when_all_before_is(tmp_path):
-    study = _study(following=_then_nine)
-    assert studies.progress(study, tmp_path) == (0, 4)
-    record = studies.conduct(study, tmp_path)
+def test_what_follows_is_measured_when_all_before_is(tmp_path, fill):
+    study = squares.study(following=squares.then_nine)
+    assert studies.progress(study, tmp_path)[:2] == (0, study.settings)
+    assert _statuses(fill(study=study, jobs=2)) == [0, 0, 0, 0]
+    record = studies.read("squares", tmp_path)
     assert [run["setting"]["x"] for run in record["runs"]] == [0, 1, 2, 3, 9, 10]
-    assert studies.progress(study, tmp_path) == (6, 6)
     assert study.all_settings(record["runs"][:4]) == (*study.settings, {"x": 9})
     assert study.all_settings(record["runs"][:3]) == study.settings
 
 
-def test_a_run_that_another_process_is_at_is_left_to_it(tmp_path):
-    conduct = importlib.import_module("padam.studies.conduct")
-    held = conduct._place(tmp_path / "squares", {"x": 1})
-    with checkpoint.locked(held.with_suffix("")), pytest.raises(Busy, match="the 1 runs that are left"):
-        studies.conduct(_study(), tmp_path)
-    assert studies.progress(_study(), tmp_path) == (3, 4)
-    assert len(studies.conduct(_study(), tmp_path)["runs"]) == 4
+def test_a_run_that_another_process_is_at_is_left_to_it(tmp_path, fill):
+    held = store.place(squares.study(), {"x": 1}, tmp_path)
+    with checkpoint.locked(held.with_suffix("")):
+        runner = fill()
+    assert _statuses(runner) == [running.BUSY]
+    assert running.exit_status(runner) == running.STOPPED
+    assert _xs(tmp_path) == [0, 2, 3]
+    fill()
+    assert len(studies.read("squares", tmp_path)["runs"]) == 4
 
 
-def test_the_budget_stops_a_study_and_other_settings_do_not_go_on(tmp_path):
-    with pytest.raises(Stopped, match="0 of 4 runs are measured; the same command goes on") as stop:
-        studies.conduct(_study(), tmp_path, budget=0.0)
-    assert not stop.value.interrupted
-    with pytest.raises(ValueError, match="three"):
-        studies.conduct(_study(_fails_at_three), tmp_path)
+def test_the_budget_stops_a_study_and_other_settings_do_not_go_on(tmp_path, fill):
+    runner = fill(budget=running.START - 1)
+    assert (_statuses(runner), runner.ending) == ([], running.BY_BUDGET)
+    fill("fails_at_three")
     with pytest.raises(ValueError, match="begun with other settings"):
-        studies.conduct(_study(fixed={"of": "letters"}), tmp_path)
+        fill(study=squares.study(fixed={"of": "letters"}))
+
+
+def test_a_run_that_is_due_is_not_begun(tmp_path):
+    said = []
+    with pytest.raises(Stopped, match="stopped before its budget is spent; 4 runs are left") as stop:
+        studies.measure(squares.study(), squares.study().settings, tmp_path, budget=0.0, say=said.append)
+    assert (stop.value.interrupted, said) == (False, [])
+
+
+def test_a_setting_of_another_study_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="a run of the study squares has the settings x, not y"):
+        studies.measure(squares.study(), [{"y": 1}], tmp_path)
+
+
+def test_the_words_of_a_run_measure_that_very_run(tmp_path):
+    from typer.testing import CliRunner
+
+    from padam import cli
+
+    setting = tolerance.TOLERANCE.settings[-1]
+    words = studies.command(tolerance.TOLERANCE, [setting], ("--out", str(tmp_path)))
+    assert words[:2] == ("-m", "padam")
+    done = CliRunner().invoke(cli.app, words[2:])
+    assert done.exit_code == 0, done.stderr
+    assert "tolerance: p 1/2, lr 16.0, seed 3:" in done.stderr
+    (run,) = store.measured(tolerance.TOLERANCE, tmp_path).values()
+    assert run["setting"] == setting
+    refused = CliRunner().invoke(cli.app, ["study", "tolerance", "--run", "lr=3"])
+    assert refused.exit_code == 1
+    assert "--run takes a setting as --commands shows it" in refused.stderr
 
 
 def test_a_study_that_is_not_there_says_how_to_make_it(tmp_path):
@@ -130,16 +191,18 @@ def _digits(count=128):
     return data._replace(train=tuple(part[::31][:count] for part in data.train), test=few, valid=few)
 
 
-def _train(folder, observe, epochs=3):
+def _train(run, observe, epochs=3):
     torch.manual_seed(0)
     model = models.build("convnet-bn-w4")
     optimizer = optim.build("adam", model.parameters(), lr=0.01, amsgrad=True)
-    return trained(model, _digits(), optimizer, observe, folder, epochs=epochs, batch_size=32)
+    return trained(model, _digits(), optimizer, observe, run, epochs=epochs, batch_size=32)
+
+
+def _look(trainer, row, before):
+    return {"loss": row["train_loss"], "movement": movement(trainer.model, before)}
 
 
 def test_a_long_run_of_a_study_goes_on_from_its_last_epoch(tmp_path, monkeypatch):
-    from padam.training import engine
-
     run_epoch = engine.Trainer.run_epoch
     seen = []
     monkeypatch.setattr(engine.Trainer, "run_epoch", lambda self: run_epoch(self) | {"seconds": 11.0})
@@ -148,13 +211,38 @@ def test_a_long_run_of_a_study_goes_on_from_its_last_epoch(tmp_path, monkeypatch
         seen.append(trainer.epoch)
         if seen == [1, 2, 3]:
             raise KeyboardInterrupt
-        return {"loss": row["train_loss"], "movement": movement(trainer.model, before)}
+        return _look(trainer, row, before)
 
-    whole = _train(None, lambda t, row, before: {"loss": row["train_loss"], "movement": movement(t.model, before)})
+    whole = _train(Run(), _look)
     with pytest.raises(KeyboardInterrupt):
-        _train(tmp_path, observe)
-    assert _train(tmp_path, observe) == whole
+        _train(Run(tmp_path), observe)
+    assert _train(Run(tmp_path), observe) == whole
     assert seen == [1, 2, 3, 3]
+
+
+@pytest.mark.parametrize("cause", ["signal", "budget"])
+def test_a_run_of_a_study_stops_after_an_epoch_and_goes_on_from_it(tmp_path, cause):
+    seen = []
+
+    def observe(trainer, row, before):
+        seen.append(trainer.epoch)
+        if seen == [1, 2]:
+            os.kill(os.getpid(), signal.SIGINT)
+        return _look(trainer, row, before)
+
+    whole = _train(Run(), _look)
+    if cause == "signal":
+        with Signals("it") as signals, pytest.raises(Stopped, match="stopped as asked after epoch 2 of 3") as stop:
+            _train(Run(tmp_path, signals), observe)
+        assert stop.value.interrupted
+        assert _train(Run(tmp_path), observe) == whole
+        assert seen == [1, 2, 3]
+    else:
+        late = Run(tmp_path, deadline=time.monotonic())
+        with pytest.raises(Stopped, match="stopped before its budget is spent after epoch 0 of 3") as stop:
+            _train(late, observe)
+        assert not stop.value.interrupted
+        assert seen == []
 
 
 def test_movement_is_the_length_of_the_way_over_the_length_of_the_weights():
@@ -181,7 +269,7 @@ def test_the_histogram_counts_every_coordinate_once():
 
 
 def test_moments_are_those_of_the_optimizer():
-    rows = _train(None, moments._observe, epochs=2)
+    rows = _train(Run(), moments._observe, epochs=2)
     found = columns([{k: v for k, v in row.items() if k != "diverged"} for row in rows])
     count = sum(p.numel() for p in models.build("convnet-bn-w4").parameters())
     assert [sum(bins) + zeros for bins, zeros in zip(found["log10_v"], found["zeros"], strict=True)] == [count, count]
@@ -190,8 +278,8 @@ def test_moments_are_those_of_the_optimizer():
 
 
 def test_tolerance_sees_the_limit_and_the_units():
-    calm = tolerance.measure({"p": "1/2", "lr": 2**-8, "seed": 0}, None, None)
-    wild = tolerance.measure({"p": "1/2", "lr": 16.0, "seed": 0}, None, None)
+    calm = tolerance.measure({"p": "1/2", "lr": 2**-8, "seed": 0}, None, Run())
+    wild = tolerance.measure({"p": "1/2", "lr": 16.0, "seed": 0}, None, Run())
     assert calm["loss"] < 2.3 < (wild["loss"] or math.inf)
     low, middle, high = calm["percentiles"]
     assert 0 < low < middle < high < 1
@@ -209,25 +297,16 @@ def test_the_rates_are_the_papers_but_for_the_rate():
     assert adamw["weight_decay"] * 0.01 == pytest.approx(0.025 * math.sqrt(128 / (5000 * 30)))
 
 
-def _dies(setting, data, folder):
-    os._exit(9)
-
-
-def test_a_process_that_dies_is_told_and_what_was_measured_goes_on(tmp_path):
-    with pytest.raises(OSError, match="perhaps for want of memory.* the same command goes on"):
-        studies.conduct(_study(_dies, 1), tmp_path)
-    assert len(studies.conduct(_study(count=1), tmp_path)["runs"]) == 1
-
-
 def _signalled(number, tmp_path, group):
     """A study's exit status and last words after a signal to it (or its whole group) when one run is measured.
 
     The words end where the last process that could speak has ended, so a worker left behind is seen: the wait fails.
     """
-    words = ("-m", "padam", "study", "tolerance", "--out", tmp_path)
-    with warm.Process(*words, start_new_session=True) as process:
+    words = (sys.executable, squares.__file__, "waits", "study", "squares", "--out", str(tmp_path))
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen(words, **pipes) as process:
         for line in process.stderr:
-            if "to go" in line:
+            if "x 0: " in line:
                 (os.killpg if group else os.kill)(process.pid, number)
                 break
         try:
@@ -235,12 +314,11 @@ def _signalled(number, tmp_path, group):
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-    measured, total = studies.progress(tolerance.TOLERANCE, tmp_path)
-    assert 1 <= measured < total
+    assert 1 <= len(_xs(tmp_path)) <= 3
     return process.returncode, said
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_keeps_what_is_measured_and_ends_with_130(tmp_path, number):
     status, said = _signalled(number, tmp_path, group=True)
     assert status == 130
@@ -248,8 +326,16 @@ def test_ctrl_c_keeps_what_is_measured_and_ends_with_130(tmp_path, number):
     assert "Traceback" not in said
 
 
-def test_a_study_that_is_killed_leaves_no_process_behind(tmp_path):
+def test_when_a_study_is_killed_its_processes_end_as_after_ctrl_c(tmp_path):
+    """They finish what they are at, which is kept, and go."""
     assert _signalled(signal.SIGKILL, tmp_path, group=False)[0] == -signal.SIGKILL
+    deadline, quiet = time.monotonic() + 60, 0
+    while quiet < 20:  # for two seconds no run is held, of which each takes half a second
+        folders = [path for path in (tmp_path / "squares").iterdir() if path.is_dir()]
+        quiet = 0 if any(map(checkpoint.running, folders)) else quiet + 1
+        assert time.monotonic() < deadline, folders
+        time.sleep(0.1)
+    assert len(_xs(tmp_path)) <= 3
 
 
 RECORDS = sorted(studies.path("any").parent.glob("*.json"))
@@ -275,7 +361,7 @@ def test_the_miniatures_of_the_treebank_are_cut_narrow_and_regularised_as_they_s
         treebank.models, "build", lambda name, **given: seen.append((name, given)) or build(name, **given)
     )
     setting = {"hidden": 16, "words": 2000, "strength": 0.5, "lr": 0.02, "seed": 0}
-    found = treebank.measure(setting, None, None)
+    found = treebank.measure(setting, None, Run())
     ((name, given),) = seen
     assert name == "lstm2-h16"
     half = {
@@ -294,11 +380,11 @@ def test_the_miniatures_of_the_treebank_are_cut_narrow_and_regularised_as_they_s
         ("lr", "train_loss", "valid_loss", "test_loss", "seconds", "diverged"), 4
     )
     assert found["lr"] == pytest.approx([0.02, 0.02, 0.002, 0.0002])
-    again = treebank.measure(setting, None, None)
+    again = treebank.measure(setting, None, Run())
     assert (
         again["valid_loss"]
         == found["valid_loss"]
-        != treebank.measure(setting | {"words": 1900}, None, None)["valid_loss"]
+        != treebank.measure(setting | {"words": 1900}, None, Run())["valid_loss"]
     )
 
 
@@ -351,12 +437,12 @@ def test_each_rate_of_the_texts_is_a_recipes_and_is_held_without_decay(monkeypat
     )
     settings = [run for run in studies.STUDIES["text-rates"].settings if run["optimizer"] == "yogi"]
     assert [run["variant"] for run in settings] == ["", "-lr3", "-lr10", "-lr30"]
-    found = [text_rates.measure(setting, None, None) for setting in settings]
+    found = [text_rates.measure(setting, None, Run()) for setting in settings]
     base = built[0].hyper["lr"]
     assert [recipe.hyper["lr"] / base for recipe in built] == pytest.approx([1, 3, 10, 30])
     assert [run["lr"] for run in found] == [[recipe.hyper["lr"]] * 4 for recipe in built]
     assert all(len(run["valid_loss"]) == 4 for run in found)
-    assert text_rates.measure(settings[0], None, None)["valid_loss"] == found[0]["valid_loss"]
+    assert text_rates.measure(settings[0], None, Run())["valid_loss"] == found[0]["valid_loss"]
 
 
 def test_the_dial_on_text_gives_each_exponent_the_same_effective_rate(monkeypatch):
@@ -374,7 +460,7 @@ def test_the_dial_on_text_gives_each_exponent_the_same_effective_rate(monkeypatc
 
     monkeypatch.setattr(text_dial.optim, "build", kept)
     for p, layers in ((0.0, 0.5), (0.125, 1.0), (0.5, 0.1)):
-        found = text_dial.measure({"p": p, "effective": 30.0, "layers": layers, "seed": 0}, None, None)
+        found = text_dial.measure({"p": p, "effective": 30.0, "layers": layers, "seed": 0}, None, Run())
         assert math.isfinite(found["valid_loss"][0])
     assert [given["lr"] for given in built] == pytest.approx([3.0, 3.0, 3e-3])
     assert built[0]["momentum"] == 0.9
@@ -400,13 +486,13 @@ def test_the_decay_on_text_reaches_the_optimizer_it_is_of(monkeypatch):
     assert len(settings) == len({tuple(run.values()) for run in settings})
     others = [run for run in settings if run["optimizer"] in ("sgdm", "padam") and run["decay"] == 0]
     wanted = [next(run for run in settings if run["decay"] == 1e-4), *others[:3]]
-    small, large = (text_decay.measure(wanted[0] | {"decay": decay, "lr": 1e-2}, None, None) for decay in (0.0, 0.1))
+    small, large = (text_decay.measure(wanted[0] | {"decay": decay, "lr": 1e-2}, None, Run()) for decay in (0.0, 0.1))
     assert large["weights"][0] < 0.8 * small["weights"][0]  # Adam makes steps of a penalty, however small
     assert 0 < small["change"][0] < small["size"][0] < 1
     table = copy.deepcopy(text_decay._OTHERS)
     for run in wanted[1:]:
-        text_decay.measure(run, None, None)
-    text_decay.measure(wanted[3] | {"p": 0.4}, None, None)
+        text_decay.measure(run, None, Run())
+    text_decay.measure(wanted[3] | {"p": 0.4}, None, Run())
     built.pop()
     assert table == text_decay._OTHERS  # one run does not change the next
     assert [name for name, _ in built] == ["adam", "adam", "sgdm", "padam", "padam"]
@@ -448,7 +534,7 @@ def test_the_miniatures_of_imagenet_look_at_pictures_they_have_seen(monkeypatch)
     monkeypatch.setattr(
         miniature.optim, "build", lambda name, *rest, **given: seen.append((name, given)) or build(name, *rest, **given)
     )
-    found = miniature.measure(setting, None, None)
+    found = miniature.measure(setting, None, Run())
     assert seen == [("adam", dict(recipes.get("imagenet/vgg16/adam", "full").hyper))]
     assert {len(found[key]) for key in ("train_error", "test_error", "test_error_top5", "seen_error")} == {4}
     assert all(five <= one for one, five in zip(found["test_error"], found["test_error_top5"], strict=True))

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from padam import cli, data, files, models, optim, recipes, records, training
 from padam.records import check
-from padam.training import checkpoint, engine, run, tasks, workers
+from padam.training import authors, checkpoint, engine, run, tasks, workers
 
 ID = "cifar10/vgg16/padam"
 pytestmark = pytest.mark.skipif(
@@ -84,7 +84,7 @@ def test_what_forks_in_a_process_that_has_done_nothing_else():
     """All tests below that are marked so: what JAX and LLVM leave behind in this process would not survive a fork."""
     run = warm.suite(__file__, "-m", "forks", env={"PADAM_FORKS": "1"})
     assert run.returncode == 0, run.stdout[-3000:]
-    assert "11 passed" in run.stdout
+    assert "12 passed" in run.stdout
 
 
 def _untimed(row):
@@ -150,6 +150,50 @@ def test_batch_norm_is_per_process_and_the_averages_are_those_of_process_0(few):
         torch.testing.assert_close(mine, its)
 
 
+class _Dropping(torch.nn.Module):
+    """A small network with dropout, whose masks are kept."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last, self.masks = torch.nn.Linear(3 * 28 * 28, 16), torch.nn.Linear(16, 10), []
+
+    def forward(self, images):
+        hidden = self.first(images.flatten(1)).relu()
+        mask = torch.nn.functional.dropout(torch.ones_like(hidden), 0.5, self.training)
+        self.masks += [mask] if self.training else []
+        return self.last(hidden * mask)
+
+
+@pytest.mark.forks
+def test_every_process_drops_out_its_own_and_the_same_after_an_interruption(few):
+    def work():
+        with workers.joined(workers.place("cpu")) as group:
+
+            def trainer():
+                torch.manual_seed(0)
+                network = _Dropping()
+                optimizer = optim.build("sgdm", network.parameters(), lr=0.02)
+                return engine.Trainer(network, few, optimizer, batch_size=40, seed=3, group=group)
+
+            whole, resumed = trainer(), trainer()
+            whole.run_epoch()
+            saved = group.first(lambda: pickle.loads(pickle.dumps(whole.state_dict())))  # as process 0 writes it
+            whole.run_epoch()
+            resumed.load_state_dict(saved)
+            resumed.run_epoch()
+            found = [(each.model.masks, list(each.model.state_dict().values())) for each in (whole, resumed)]
+            return pickle.loads(pickle.dumps(found))
+
+    first, second = together(work)
+    steps = math.ceil(203 / 40)
+    for (masks, weights), (masks_after, weights_after) in (first, second):
+        assert all(torch.equal(a, b) for a, b in zip(masks[steps:], masks_after, strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(weights, weights_after, strict=True))
+        assert not torch.equal(masks[0], masks[steps])  # another epoch, other masks
+    assert all(torch.equal(a, b) for a, b in zip(first[0][1], second[0][1], strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(first[0][0][: steps - 1], second[0][0], strict=False))
+
+
 class _Share(workers.Alone):
     def __init__(self, rank, count):
         self.rank, self.count = rank, count
@@ -183,15 +227,16 @@ def test_the_shares_of_a_batch_are_the_batch(few, kind):
 
 
 def test_what_cannot_be_shared_is_refused(few):
-    def trainer(pictures=few, count=2, **options):
+    def trainer(pictures=few, count=2, kind=engine.Trainer):
         network = models.build("convnet", seed=0)
         optimizer = optim.build("sgdm", network.parameters(), lr=0.1)
-        return engine.Trainer(network, pictures, optimizer, batch_size=40, group=_share(0, count), **options)
+        return kind(network, pictures, optimizer, batch_size=40, group=_share(0, count))
 
     text = data.load("pydoc")
-    for wrong in ({"pictures": text}, {"loop": "authors"}, {"capture": True}):
-        with pytest.raises(ValueError, match="several processes train pictures only, in the plain loop and without"):
-            trainer(**wrong)
+    with pytest.raises(ValueError, match="several processes train pictures only; start this run without torchrun"):
+        trainer(text)
+    with pytest.raises(ValueError, match="several processes train in the plain loop only; start this run without"):
+        trainer(kind=authors.AuthorsTrainer)
     with pytest.raises(ValueError, match="has 3 pictures, which 4 processes cannot share; start 3 processes or fewer"):
         trainer(count=4)
     assert trainer(count=3)

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from padam import data as datasets
 from padam.bench.fair import in_turn, provenance, spread
 from padam.training import precision as formats
-from padam.training.device import flushed_denormals, large_blocks_stay
+from padam.training.device import flushed_denormals, large_blocks_stay, on_card, own_generators
 from padam.training.engine import Trainer
 from padam.training.run import build
 
@@ -66,7 +66,6 @@ def train(
     rounds=5,
     examples=None,
     workers=None,
-    capture=False,
     say=lambda line: None,
 ):
     """Seconds that an epoch of training takes in our loop and in a plain one; returns a record.
@@ -78,7 +77,7 @@ def train(
 
     Args:
         recipe: of pictures, from `padam.recipes.get`.
-        data, device, precision, threads, capture: as `padam.training.train` takes them.
+        data, device, precision, threads: as `padam.training.train` takes them.
         rounds: how many epochs of each are timed.
         examples: train on so many pictures only; default all of the recipe's.
         workers: of the plain loop's DataLoader; default as many as there are cores.
@@ -95,8 +94,8 @@ def train(
     large_blocks_stay()
     try:
         used = torch.get_num_threads()
-        with flushed_denormals(), torch.random.fork_rng():
-            seconds = in_turn(_sides(recipe, pictures, device, precision, workers, capture), rounds, say)
+        with on_card(device), flushed_denormals(), own_generators(device):
+            seconds = in_turn(_sides(recipe, pictures, device, precision, workers), rounds, say)
     finally:
         torch.set_num_threads(before)
     best = min((name for name in seconds if name != "ours"), key=lambda name: statistics.median(seconds[name]))
@@ -113,11 +112,11 @@ def train(
     }
 
 
-def _sides(recipe, pictures, device, precision, workers, capture):
+def _sides(recipe, pictures, device, precision, workers):
     """{name: a function that trains one epoch}: ours, and the plain loop with and without workers."""
     torch.manual_seed(0)
     model, optimizer = build(recipe, pictures, device)
-    setting = {"device": device, "precision": precision, "capture": capture}
+    setting = {"device": device, "precision": precision}
     trainer = Trainer(model, pictures, optimizer, batch_size=recipe.batch_size, **setting)
 
     def _ours():

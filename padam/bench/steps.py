@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from padam import models, optim
 from padam.bench.fair import in_turn, provenance, spread
 from padam.optim import fused
+from padam.training.device import on_card
 
 BYTES = 36  # a parameter, if each number is read once and written once
 NETWORKS = {
@@ -143,7 +144,8 @@ def step(*, device=None, threads=None, rounds=15, networks=None, say=lambda line
         found = {}
         for name in networks:
             try:
-                found[name] = _timed(shapes(name), device, rounds, lambda line, name=name: say(f"{name}: {line}"))
+                with on_card(device):
+                    found[name] = _timed(shapes(name), device, rounds, lambda line, name=name: say(f"{name}: {line}"))
             except torch.OutOfMemoryError as error:  # what was measured before is kept
                 say(f"{name}: left out, for it does not fit: {error}")
                 torch.cuda.empty_cache()

@@ -1,6 +1,7 @@
 """The command line, `python -m padam`: what can be trained, training it, filling the paper's tables, what is there."""
 
 import functools
+import json
 import shlex
 import sys
 import time
@@ -13,10 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from padam import recipes, records, running
-from padam.cli.exits import asked, ends_told, fail, say
+from padam.cli import filling
+from padam.cli.exits import checked, exit_on_error, fail, say
 from padam.cli.options import (
     Budget,
-    Capture,
+    Commands,
     Data,
     Device,
     Id,
@@ -29,9 +31,10 @@ from padam.cli.options import (
     Seeds,
     Set,
     Threads,
+    What,
 )
 from padam.training import workers
-from padam.training.progress import said
+from padam.training.progress import duration, in_words
 
 _EPILOG = (
     "Records lie under --out by data set, model, optimizer and seed; a run that was interrupted goes on when the same "
@@ -111,7 +114,6 @@ def train(
     threads: Threads = None,
     budget: Budget = None,
     plan: Plan = False,
-    capture: Capture = False,
     keep: Keep = False,
 ):
     """Train one recipe to its record. Ctrl-C finishes the epoch first; the same command goes on.
@@ -130,13 +132,13 @@ def train(
     it says another status above; after Ctrl-C it gives the epoch 30 s to finish, or --shutdown-timeout's seconds.
     """
     recipe, limit = _recipe(id, profile, set_), _left_of(budget)
-    cell = asked(running.look, recipe, seed, out)
+    cell = checked(running.look, recipe, seed, out)
     if plan:
-        say(running.in_words(cell), err=False)
+        say(running.in_words(cell, out, data), err=False)
         return
     from padam import training
 
-    with ends_told(), warnings.catch_warnings():
+    with exit_on_error(), warnings.catch_warnings():
         warnings.showwarning = lambda message, *rest: say(f"Warning: {message}")
         record = training.train(
             recipe,
@@ -147,17 +149,20 @@ def train(
             precision=precision,
             threads=threads,
             budget=limit,
-            capture=capture,
             keep=keep,
         )
     diverged = record["outcome"] == "diverged"
-    end = f"diverged in epoch {records.epochs_run(record)}" if diverged else f"finished: {said(records.final(record))}"
+    end = (
+        f"diverged in epoch {records.epochs_run(record)}"
+        if diverged
+        else f"finished: {in_words(records.final(record))}"
+    )
     say(f"{cell.label}: {end}\n{cell.path}", err=False)
 
 
 @app.command("reproduce")
 def reproduce_(
-    what: Annotated[str, typer.Argument(metavar="|".join(recipes.TABLES), help="A table or figure of the paper.")],
+    what: What,
     profile: Profile = None,
     seeds: Seeds = 3,
     only: Only = (),
@@ -169,9 +174,8 @@ def reproduce_(
     threads: Threads = None,
     budget: Budget = None,
     plan: Plan = False,
-    capture: Capture = False,
     keep: Keep = False,
-    commands: Annotated[bool, typer.Option("--commands", help="Only print a shell line for each missing run.")] = False,
+    commands: Commands = False,
 ):
     """Fill the missing records of a table, most wanted first. Stop it at will; the same command goes on.
 
@@ -186,13 +190,13 @@ def reproduce_(
       python -m padam reproduce table1 --profile full --commands > lines.sh
     """
     limit = _left_of(budget)
-    found = asked(running.only, asked(running.cells, what, profile, seeds, out), only)
+    found = checked(running.only, checked(running.cells, what, profile, seeds, out), only)
     todo = [cell for cell in found if cell.state in ("missing", "begun")]
     given = {"--out": out, "--data": data, "--device": device}
     given["--precision"] = None if precision == "auto" else precision
     given["--threads"] = threads or (1 if jobs > 1 else None)
     options = [part for name, value in given.items() if value is not None for part in (name, str(value))]
-    options += ["--capture"] * capture + ["--keep"] * keep
+    options += ["--keep"] * keep
     if commands:
         for cell in todo:
             say(shlex.join(("python", *running.command(cell, options))), err=False)
@@ -202,23 +206,20 @@ def reproduce_(
     others = f", {elsewhere} running elsewhere" if elsewhere else ""
     say(
         f"{what}: {there} of {len(found)} records are there{others}, {len(todo)} to do, {jobs} at a time"
-        f"{running.time_left(found, jobs)}.",
+        f"{running.flops_left(found, data) if plan else ''}{running.time_left(found, jobs, out)}.",
         err=False,
     )
     if plan:
         for cell in found:
-            say(f"  {running.in_words(cell)}", err=False)
+            say(f"  {running.in_words(cell, out, data)}", err=False)
         return
     runner = running.Local(
         [_job(cell, options, out) for cell in todo], jobs, limit, _cards(device) if jobs > 1 else 0, say
     )
     runner.run()
-    for outcome in runner.outcomes:
-        if outcome.failed:
-            why = f": {outcome.error.removeprefix('Error: ')}" if outcome.error else ""
-            say(f"{outcome.job.label}: failed, with exit status {outcome.status}{why}")
-    _say_what_is_left(what, runner, len(todo), limit)
-    raise typer.Exit(running.exit_status(runner))
+    done = sum(outcome.begun and outcome.status == running.FINISHED for outcome in runner.outcomes)
+    elsewhere = sum(not outcome.begun or outcome.status == running.BUSY for outcome in runner.outcomes)
+    filling.end(what, runner, done, len(todo) - done - elsewhere, elsewhere)
 
 
 def _job(cell, options, out):
@@ -240,21 +241,6 @@ def _cards(device):
     return torch.cuda.device_count()
 
 
-def _say_what_is_left(what, runner, count, limit):
-    done = sum(outcome.begun and outcome.status == running.FINISHED for outcome in runner.outcomes)
-    elsewhere = sum(not outcome.begun or outcome.status == running.BUSY for outcome in runner.outcomes)
-    failed = any(outcome.failed for outcome in runner.outcomes)
-    left = count - done - elsewhere
-    rest = f"{left} still to do; the same command goes on" if left else "nothing left to do"
-    if left and limit is not None and not runner.outcomes:
-        rest += f" (the budget has no {running.START} s left, which a run takes to begin)"
-    rest += ", once the error is mended" if failed else ""
-    if runner.ending.endswith("alike"):
-        rest += f" ({runner.ending}, so the others were not begun)"
-    others = f", {elsewhere} made or running elsewhere" if elsewhere else ""
-    say(f"{what}: {done} more recorded{others}, {rest}.", err=False)
-
-
 @app.command()
 def status(profile: Profile = None, seeds: Seeds = 3, out: Out = None):
     """Every table of the paper with its cells: records there, diverged, running, begun, missing.
@@ -264,7 +250,7 @@ def status(profile: Profile = None, seeds: Seeds = 3, out: Out = None):
     profile = profile or recipes.default_profile()
     for what in ("table1", "table2", "table3", "figure1"):
         rows = {}
-        for cell in asked(running.cells, what, profile, seeds, out):
+        for cell in checked(running.cells, what, profile, seeds, out):
             row, _, column = cell.recipe.id.rpartition("/")
             rows.setdefault(row, {}).setdefault(column, []).append(cell)
         columns = list(next(iter(rows.values())))
@@ -287,7 +273,7 @@ def results(
     """
     from padam.evidence import results as page
 
-    with ends_told():
+    with exit_on_error():
         text = page.page(out)
         if to is None:
             typer.echo(text, nl=False)
@@ -308,7 +294,6 @@ def bench_train(
     device: Device = None,
     precision: Precision = "auto",
     threads: Threads = None,
-    capture: Capture = False,
 ):
     """Seconds per epoch of our loop against a plain DataLoader with torchvision's transforms, in turn.
 
@@ -316,7 +301,7 @@ def bench_train(
     """
     from padam import bench as benchmarks
 
-    with ends_told():
+    with exit_on_error():
         record = benchmarks.train(
             _recipe(id, profile),
             data=data,
@@ -326,7 +311,6 @@ def bench_train(
             rounds=rounds,
             examples=examples,
             workers=workers,
-            capture=capture,
             say=lambda line: typer.echo(line, err=True),
         )
         path = benchmarks.keep(record, out)
@@ -356,7 +340,7 @@ def bench_step(
     """
     from padam import bench as benchmarks
 
-    with ends_told():
+    with exit_on_error():
         record = benchmarks.step(
             device=device, threads=threads, rounds=rounds, networks=network, say=lambda line: typer.echo(line, err=True)
         )
@@ -375,8 +359,8 @@ def study(
         str,
         typer.Argument(
             metavar="NAME",
-            help="tolerance, rates, moments, miniature, treebank, text-rates, text-dial, text-decay, dial; --plan says "
-            "what each measures.",
+            help="tolerance, rates, moments, miniature, treebank, text-rates, text-dial, text-decay, dial, "
+            "dial-vgg16, dial-eps, decay-factor; --plan says what each measures.",
         ),
     ],
     out: Annotated[Path | None, typer.Option(help="Folder of the record; default padam/records/studies.")] = None,
@@ -384,40 +368,77 @@ def study(
     data: Data = None,
     budget: Budget = None,
     plan: Plan = False,
+    commands: Commands = False,
+    run: Annotated[
+        list[str], typer.Option(metavar="SETTING", help="Only this run, in this process; --commands shows them.")
+    ] = (),
 ):
     """A measurement behind a chapter's picture: many short runs, or a look inside long ones. Stop it at will.
 
-    Ends with 0 when the record is there, 3 when the budget was spent before, 4 when another process is at it, 130 after
-    Ctrl-C, 1 on an error. The same command goes on; what is measured is not measured again.
+    Ctrl-C finishes the epoch first. A run that fails does not stop the others; all failures are told at the end. Ends
+    with 0 when the record is there, 3 when the budget ends before, 4 when another process is at the --run, 130 after
+    Ctrl-C, 1 if a run fails. The same command goes on; what is measured is not measured again.
 
-    Example: python -m padam study rates --jobs 2
+    \b
+    Examples:
+      python -m padam study rates --jobs 2
+      python -m padam study rates --commands > lines.sh
     """
     from padam import studies
 
     if name not in studies.STUDIES:
         fail(f"no study is called {name!r}; there are {', '.join(studies.STUDIES)}.")
     what, limit = studies.STUDIES[name], _left_of(budget)
-    with ends_told():
-        measured, total = studies.progress(what, out)
-        typer.echo(
-            f"{name}: {what.question}\n{measured} of {total} runs are measured; all take about "
-            f"{what.minutes:g} minutes of one core.",
+    with exit_on_error():
+        if run:
+            settings = [_setting(text) for text in run]
+            studies.measure(what, settings, out, data=data, budget=limit, say=lambda line: say(f"{name}: {line}"))
+            return
+        before = studies.progress(what, out)
+        options = [
+            part for name, value in {"--out": out, "--data": data}.items() if value for part in (name, str(value))
+        ]
+        if commands:
+            for setting in before.left:
+                say(shlex.join(("python", *studies.command(what, [setting], options))), err=False)
+            return
+        left = (
+            f"; {len(before.left)} to go, {jobs} at a time: about {duration(before.seconds * len(before.left) / jobs)}"
+        )
+        say(
+            f"{name}: {what.question}\n{before.measured} of {before.measured + len(before.left)} runs are measured"
+            f"{left if before.left else ''}.",
             err=not plan,
         )
         if plan:
             return
-        studies.conduct(what, out, data=data, jobs=jobs, budget=limit, say=lambda line: typer.echo(line, err=True))
-    typer.echo(f"{name}: recorded in {studies.path(name, out)}")
+        runner = studies.fill(what, out, jobs=jobs, budget=limit, options=options, say=say)
+        after = studies.progress(what, out)
+    if not after.left:
+        say(f"{name}: recorded in {studies.path(name, out)}", err=False)
+        return
+    filling.end(name, runner, after.measured - before.measured, len(after.left))
+
+
+def _setting(text):
+    try:
+        setting = json.loads(text)
+    except ValueError:
+        setting = None
+    if not isinstance(setting, dict):
+        fail(f'--run takes a setting as --commands shows it, such as \'{{"lr": 0.1, "seed": 0}}\', not {text!r}.')
+    return setting
 
 
 def _recipe(id, profile, changes=()):
-    named = dict(asked(recipes.change, id, text) for text in changes)
+    named = dict(checked(recipes.change, id, text) for text in changes)
     if len(named) < len(changes):
         fail("--set names a setting twice.")
-    return asked(recipes.get, id, profile, named)
+    return checked(recipes.get, id, profile, named)
 
 
 def main(begun=None):
     """What `python -m padam` calls; `begun` is when the process began, by time.monotonic()."""
+    running.follow()
     _clock["begun"] = begun or time.monotonic()
     app(prog_name="python -m padam")

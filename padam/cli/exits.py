@@ -11,8 +11,8 @@ from padam.training import workers
 
 
 @contextlib.contextmanager
-def ends_told():
-    """How long work ends in here, as an exit status: stopped, busy, or an error with its message."""
+def exit_on_error():
+    """An error in here ends the command: with its message, and the exit status that says which kind of end it was."""
     from padam import training
 
     try:
@@ -27,7 +27,7 @@ def ends_told():
         fail(error)
 
 
-def asked(call, *given):
+def checked(call, *given):
     """What a call returns; a ValueError ends the command with its message."""
     try:
         return call(*given)

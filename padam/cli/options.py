@@ -1,5 +1,6 @@
 """What the commands of `padam.cli` accept: options that several of them share, and what makes a value of their text."""
 
+import enum
 import re
 from pathlib import Path
 from typing import Annotated
@@ -23,11 +24,13 @@ def seconds(text):
     return total
 
 
-def profile(text):
-    """A profile's name. Raises typer.BadParameter for anything else."""
-    if text is not None and text not in recipes.PROFILES:
-        raise typer.BadParameter(f"{text!r} is no profile; there are {', '.join(recipes.PROFILES)}.")
-    return text
+def _choice(name, values):
+    """An enumeration of texts, which the help lists and of which one is accepted."""
+    return enum.Enum(name, {value: value for value in values}, type=str)
+
+
+def _text(choice):
+    return None if choice is None else choice.value
 
 
 def device(text):
@@ -45,8 +48,8 @@ def device(text):
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="dataset/model/optimizer[-variant], as `list` shows them.")]
 Profile = Annotated[
-    str | None,
-    typer.Option(callback=profile, metavar="quick|small|full", help="How large; default $PADAM_PROFILE, else quick."),
+    _choice("Profile", recipes.PROFILES) | None,
+    typer.Option(callback=_text, help="How large; default $PADAM_PROFILE, else quick."),
 ]
 Set = Annotated[
     list[str],
@@ -66,7 +69,12 @@ Device = Annotated[
     str | None, typer.Option(callback=device, help="cpu, cuda or cuda:N; default CUDA where there is one.")
 ]
 Precision = Annotated[
-    str, typer.Option(help="auto, fp32, bf16 or fp16; auto is bf16 on CUDA from 8.0 on, fp16 below, fp32 on a CPU.")
+    _choice("Precision", ("auto", "fp32", "bf16", "fp16")),
+    typer.Option(callback=_text, help="auto is bf16 on CUDA from 8.0 on, fp16 below, fp32 on a CPU."),
+]
+What = Annotated[
+    _choice("What", recipes.TABLES),
+    typer.Argument(callback=_text, help="A table or figure of the paper.", show_choices=True),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the CPU; default all of them.")]
 Budget = Annotated[
@@ -78,7 +86,7 @@ Budget = Annotated[
     ),
 ]
 Plan = Annotated[bool, typer.Option("--plan", help="Only say what would be done.")]
-Capture = Annotated[bool, typer.Option("--capture", help="Replay the step as a CUDA graph; no GPU has tried this yet.")]
+Commands = Annotated[bool, typer.Option("--commands", help="Only print a shell line for each missing run.")]
 Keep = Annotated[bool, typer.Option("--keep", help="Keep the last checkpoint, which holds the weights.")]
 Only = Annotated[
     list[str],

@@ -5,22 +5,26 @@ from typing import NamedTuple
 
 import torch
 
+from padam.data.whole import WholePictures
+
 
 class Images(NamedTuple):
     """Pictures with labels, each part uint8 (N, 3, H, W) and int64 (N,); mean and std per channel, for [0, 1].
 
+    Pictures that were packed whole are no tensor but a `padam.data.whole.WholePictures`.
     `valid` is what `split` has put aside of the training part, None before. Training shifts each picture by up to
     `shift` pixels in both directions, black flowing in, and mirrors every other one where `flip` is set. Where
     `resized` is not 0, it cuts random boxes instead and resizes them to that side, as ImageNet is trained; then the
     middle of that side is evaluated, and the five likeliest classes count as well. `packed` is of sets that were packed
-    (`padam.data.packing`): the SHA-256 of the pixels as they were packed, train's and val's.
+    (`padam.data.packing`): the SHA-256 of the pixels as they were packed, train's and val's; where they were packed
+    whole, of the sides as well.
     """
 
-    train: tuple[torch.Tensor, torch.Tensor]
-    test: tuple[torch.Tensor, torch.Tensor]
+    train: tuple[torch.Tensor | WholePictures, torch.Tensor]
+    test: tuple[torch.Tensor | WholePictures, torch.Tensor]
     mean: torch.Tensor
     std: torch.Tensor
-    valid: tuple[torch.Tensor, torch.Tensor] | None = None
+    valid: tuple[torch.Tensor | WholePictures, torch.Tensor] | None = None
     shift: int = 0
     flip: bool = False
     resized: int = 0
@@ -74,7 +78,7 @@ def split(data, train_size=None, holdout=0):
     """The first `train_size` pictures or words to train on, and the next `holdout` pictures put aside as `valid`.
 
     Pictures with `resized` lie class after class, so of these the first are those of a shuffle, always the same one;
-    where not all are trained on, the chosen ones are copied into memory.
+    where not all are trained on, the chosen ones are copied into memory, unless they were packed whole.
 
     Args:
         data: `Images` or `Text`.

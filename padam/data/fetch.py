@@ -1,10 +1,9 @@
 """Data sets out of their official archives or files: downloaded or at hand, verified, then put in place whole.
 
 Nothing is unpacked or renamed into place before its checksum is right, and all work happens in a temporary folder
-beside the destination: a run may be cut off anywhere and repeated.
+beside the destination: a run may be cut off anywhere and repeated. pooch downloads and verifies.
 """
 
-import hashlib
 import os
 import shutil
 import sys
@@ -64,22 +63,15 @@ class Files(NamedTuple):
         return ", ".join(self.urls.values())
 
 
-def digest(path, algorithm):
-    """The checksum of a file as hexadecimal digits; `algorithm` is "md5" or "sha256"."""
-    result = hashlib.new(algorithm, usedforsecurity=False)  # MD5s are what the authors published
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            result.update(block)
-    return result.hexdigest()
-
-
 def unverified(archive, folder):
     """{file: what is the matter with it} of an unpacked folder; empty if all its files are the official ones."""
+    import pooch
+
     matter = {}
     for file, md5 in (archive.files | archive.optional).items():
         if not (folder / file).is_file():
             matter |= {file: "is missing"} if file in archive.files else {}
-        elif digest(folder / file, "md5") != md5:
+        elif pooch.file_hash(folder / file, "md5") != md5:
             matter[file] = f"has another MD5 than the official {md5}"
     return matter
 
@@ -133,11 +125,11 @@ def _sweep(root):
 def _stage(archive, root, given, wrong, scratch):
     """The unpacked folder below `scratch`, every file verified."""
     staged = scratch / archive.folder
-    if given is None:
-        one_by_one = isinstance(archive, Files)
-        source = _download_files(archive, root, wrong, scratch) if one_by_one else _download(archive, root, scratch)
-    else:
-        source = find(archive, given)
+    if given is None and isinstance(archive, Files):
+        for file in wrong:
+            _download(archive, root, archive.urls[file], f"md5:{archive.files[file]}", staged / file)
+        return staged
+    source = _kept(archive, root, scratch) if given is None else find(archive, given)
     if source is None:
         expected = ", ".join([archive.filename] * bool(archive.filename) + [archive.folder])
         raise FetchError(
@@ -151,7 +143,7 @@ def _stage(archive, root, given, wrong, scratch):
             if (source / file).is_file():
                 shutil.copyfile(source / file, staged / file)
     else:
-        _verify(archive, source, source)
+        _verify(archive, source)
         _unpack(archive, source, scratch)
     matter = dict.fromkeys((file for file in wrong if not (staged / file).is_file()), "is missing")
     matter |= unverified(archive, staged)
@@ -173,57 +165,56 @@ def _place(staged, destination, wrong):
         (staged / file).replace(destination / file)
 
 
-def _verify(archive, path, origin):
-    found = digest(path, "sha256")
+def _verify(archive, path):
+    import pooch
+
+    found = pooch.file_hash(path)
     if found != archive.sha256:
         raise FetchError(
-            f"{origin} is not the official archive of {archive.name}, or is damaged or incomplete: expected SHA-256 "
+            f"{path} is not the official archive of {archive.name}, or is damaged or incomplete: expected SHA-256 "
             f"{archive.sha256}, but its {path.stat().st_size:,} bytes have {found}. It was not unpacked. Get it again "
             f"from {archive.url}."
         )
 
 
-def _get(archive, root, url, path):
-    """Download one address to a path, with a bar where somebody watches."""
+def _kept(archive, root, scratch):
+    """The archive in `root`, where it stays; downloaded if it is not there already and right."""
     import pooch
-    from requests import RequestException
 
-    try:
-        pooch.HTTPDownloader(progressbar=_watched(), chunk_size=1 << 16, timeout=30)(url, str(path), None)
-    except RequestException as error:
-        raise FetchError(
-            f"{archive.name} is not in {(root / archive.folder).absolute()}, and could not be downloaded from "
-            f"{url}: {error}. Run this again when there is a network; or get the "
-            f"{'archive' if archive.filename else 'files'} by other means and use --from PATH; or stay with the quick "
-            f"profile (PADAM_PROFILE=quick), which needs no download."
-        ) from error
-
-
-def _download(archive, root, scratch):
-    """The verified archive, kept in `root`; not downloaded if it is there already and right."""
     kept, part = root / archive.filename, scratch / archive.filename
-    if kept.is_file() and digest(kept, "sha256") == archive.sha256:
-        return kept
-    _get(archive, root, archive.url, part)
-    _verify(archive, part, f"What {archive.url} sent")
-    part.replace(kept)
+    if not (kept.is_file() and pooch.file_hash(kept) == archive.sha256):
+        _download(archive, root, archive.url, f"sha256:{archive.sha256}", part)
+        part.replace(kept)
     return kept
 
 
-def _download_files(archive, root, wrong, scratch):
-    """A folder with all files: those of `wrong` downloaded, the others as they are; `_stage` verifies them."""
-    folder = scratch / "downloaded"
-    folder.mkdir()
-    for file, url in archive.urls.items():
-        if file in wrong:
-            _get(archive, root, url, folder / file)
-        else:
-            shutil.copyfile(root / archive.folder / file, folder / file)
-    return folder
+def _download(archive, root, url, checksum, path):
+    """Download one address to a path, verified, with a bar where somebody watches."""
+    import pooch
+    from requests import RequestException
+
+    pooch.get_logger().setLevel("WARNING")  # whoever calls says what is downloaded, and where it will lie
+    what = "archive" if archive.filename else "files"
+    loader = pooch.HTTPDownloader(progressbar=_watched(), chunk_size=1 << 16, timeout=30)
+    try:
+        # Into the temporary folder: a process that is killed outright leaves pooch's half-written file behind.
+        pooch.retrieve(url, checksum, fname=path.name, path=path.parent, downloader=loader)
+    except RequestException as error:
+        raise FetchError(
+            f"{archive.name} is not in {(root / archive.folder).absolute()}, and could not be downloaded from "
+            f"{url}: {error}. Run this again when there is a network; or get the {what} by other means and use "
+            f"--from PATH; or stay with the quick profile (PADAM_PROFILE=quick), which needs no download."
+        ) from error
+    except ValueError as error:
+        raise FetchError(
+            f"What {url} sent is not the official {what.rstrip('s')} of {archive.name}, or is damaged or incomplete: "
+            f"{error} Run this again, or get the {what} by other means and use --from PATH."
+        ) from error
 
 
 def _unpack(archive, path, scratch):
     """Unpack into `scratch`: only plain files and folders, all in the one folder that the archive should hold."""
+    # Not by pooch.Untar, which uses tarfile's filter from Python 3.12 on only, and in pooch 1.8 never.
     if not hasattr(tarfile, "data_filter"):
         raise FetchError(
             f"This Python cannot unpack safely: use 3.10.12, 3.11.4 or later; or unpack {path} yourself and use --from."

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from padam.data import packing
+from padam.data.whole import WholePictures
 
 NAMES = ("imagenet", "imagenet-subset")
 _SMALL = 64  # pixels of a side at which a folder of pictures is packed unasked
@@ -15,13 +16,13 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's, for
 
 
 def load(name, root):
-    """`padam.data.Images` out of root/<name>/packed-<side>; train is ImageNet's train, test its val.
+    """`padam.data.Images` out of root/<name>/packed-<side>, or packed-<side>-whole; train is ImageNet's, test its val.
 
     The pixels stay on the disk until they are read. Of pictures of 256 pixels 224 are trained and evaluated, as is
-    usual for ImageNet, and as large a part of larger ones; smaller ones are whole. For "imagenet-subset" a folder
-    root/imagenet-subset/{train,val} is packed at 64 pixels where nothing is packed, and kept beside it. Raises
-    FileNotFoundError where there is neither, and ValueError for arrays that are not what their manifest says, and where
-    several are packed; all say what to do.
+    usual for ImageNet, and as large a part of larger ones; of smaller ones the middle square is evaluated. For
+    "imagenet-subset" a folder root/imagenet-subset/{train,val} is packed at 64 pixels where nothing is packed, and kept
+    beside it. Raises FileNotFoundError where there is neither, and ValueError for arrays that are not what their
+    manifest says, and where several are packed; all say what to do.
     """
     from padam.data import Images
 
@@ -33,7 +34,7 @@ def load(name, root):
         )
     packed = there[0] if there else _pack(name, folder, root)
     manifest = json.loads((packed / "manifest.json").read_text())
-    side = manifest["size"]
+    side, hashed = manifest["size"], ("sha256", "sides") if manifest.get("whole") else ("sha256",)
     parts = [_part(packed, part, manifest) for part in packing.PARTS]
     return Images(
         *parts,
@@ -41,7 +42,7 @@ def load(name, root):
         torch.tensor(_STD),
         flip=True,
         resized=side if side < 256 else side * 7 // 8,
-        packed=tuple(manifest["parts"][part]["sha256"] for part in packing.PARTS),
+        packed=tuple(manifest["parts"][part][key] for key in hashed for part in packing.PARTS),
     )
 
 
@@ -63,20 +64,25 @@ def _pack(name, folder, root):
 
 
 def _part(packed, part, manifest):
-    """(pixels, labels) of a part, as tensors over the files."""
-    found = []
-    for what in ("pixels", "labels"):
-        path = packed / f"{part}-{what}.npy"
-        try:
-            array = np.load(path, mmap_mode="c")  # pages that somebody writes to are his own copy
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{path} cannot be read ({error}). Remove {packed} and pack again.") from error
-        found.append(torch.from_numpy(array))
-    pixels, labels = found
+    """(pictures, labels) of a part, as tensors over the files."""
+    pixels, labels = (_array(packed / f"{part}-{what}.npy") for what in ("pixels", "labels"))
     count, side = manifest["parts"][part]["count"], manifest["size"]
-    if pixels.shape != (count, 3, side, side) or labels.shape != (count,):
+    pictures, expected = pixels, (count, 3, side, side)
+    if manifest.get("whole"):
+        pictures = WholePictures.over(pixels, *_array(packed / f"{part}-sides.npy").t().contiguous())
+        expected = (pictures.nbytes,)
+    if pixels.shape != expected or len(pictures) != count or labels.shape != (count,):
         raise ValueError(
             f"{packed} holds {tuple(pixels.shape)} pixels and {len(labels)} labels to {part} on, and its manifest says "
             f"{count} pictures of {side} pixels. Remove {packed} and pack again."
         )
-    return pixels, labels
+    return pictures, labels
+
+
+def _array(path):
+    """The tensor over a file."""
+    try:
+        array = np.load(path, mmap_mode="c")  # pages that somebody writes to are his own copy
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read ({error}). Remove {path.parent} and pack again.") from error
+    return torch.from_numpy(array)

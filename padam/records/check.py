@@ -22,6 +22,9 @@ def faults(record):
     processes = record.get("processes", 1)
     if not isinstance(processes, int) or processes < 1:
         found.append(f"processes is {processes}, not a number from 1 on")
+    used = record.get("threads_used", [0, record["threads"]])
+    if len(used) < 2 or used[-1] != record["threads"]:
+        found.append(f"threads_used is {used}, not several numbers of which the last is threads")
     return found + _recipe(record) + _history(record) + _outcome(record) + _times(record)
 
 

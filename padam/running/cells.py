@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from padam import recipes, records
-from padam.training import checkpoint
+from padam.training import checkpoint, cost
 from padam.training.progress import duration
 
 
@@ -84,18 +84,32 @@ def _word(value):
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def time_left(cells, jobs):
+def speed(recipe, out=None):
+    """Seconds of an epoch of a recipe as records of the same network under `out` have it; None where there are none."""
+    there = records.path(recipe, 0, out).parent.parent.glob("*/seed*.json")
+    found = [records.read(path) for path in there]
+    known = [
+        statistics.median(record["history"]["seconds"])
+        for record in found
+        if all(record["recipe"][name] == getattr(recipe, name) for name in ("dataset", "model", "train_size"))
+    ]
+    return statistics.fmean(known) if known else None
+
+
+def seconds_left(cell, out=None):
+    """How long a cell will take, by the `speed` of its network; 0 if it is recorded, None if that is not known."""
+    if cell.state not in ("missing", "begun"):
+        return 0.0
+    each = speed(cell.recipe, out)
+    return None if each is None else each * (cell.recipe.epochs - cell.epoch)
+
+
+def time_left(cells, jobs, out=None):
     """ ", about 7 h 12 min": what is to do, as far as records of the same networks say how long an epoch takes."""
-    known = {}
-    for cell in cells:
-        if cell.seconds:
-            known.setdefault((cell.recipe.dataset, cell.recipe.model), []).append(cell.seconds)
     todo = [cell for cell in cells if cell.state in ("missing", "begun")]
-    epochs = [((c.recipe.dataset, c.recipe.model), c.recipe.epochs - c.epoch) for c in todo]
-    seconds = sum(sum(known[key]) / len(known[key]) * count for key, count in epochs if key in known)
-    told = sum(key in known for key, _ in epochs)
-    rest = f" for {told} of them, the others' speed is not known" if told < len(todo) else ""
-    return f", about {duration(seconds / jobs)}{rest}" if seconds else ""
+    known = [seconds for seconds in (seconds_left(cell, out) for cell in todo) if seconds is not None]
+    rest = f" for {len(known)} of them, the others' speed is not known" if len(known) < len(todo) else ""
+    return f", about {duration(sum(known) / jobs)}{rest}" if known else ""
 
 
 def summary(cells):
@@ -110,10 +124,32 @@ def summary(cells):
     return " ".join(said) or "-"
 
 
-def in_words(cell):
-    """A cell in a sentence, for --plan."""
+def in_flops(operations):
+    """ "3.6e16 FLOPs"."""
+    return f"{operations:.1e} FLOPs".replace("e+", "e")
+
+
+def flops_left(cells, data=None):
+    """ ", 1.1e18 FLOPs": what is to do, as far as it is known; `data` is the folder of the data sets."""
+    todo = [cell for cell in cells if cell.state in ("missing", "begun")]
+    shares = [(cost.flops(cell.recipe, data), 1 - cell.epoch / cell.recipe.epochs) for cell in todo]
+    known = [operations * share for operations, share in shares if operations is not None]
+    rest = f" for {len(known)} of them" if len(known) < len(todo) else ""
+    return f", {in_flops(sum(known))}{rest}" if known else ""
+
+
+def in_words(cell, out=None, data=None):
+    """A cell in a sentence, for --plan: what it is, what it costs, how far it is, and where its record is or will be.
+
+    Args:
+        cell: `Cell`.
+        out: folder of the records, which say how long an epoch of such a network takes.
+        data: folder of the data sets; default the environment's PADAM_DATA, else "data".
+    """
     recipe = cell.recipe
-    run = f"{recipe.model} on {recipe.dataset}, {recipe.epochs} epochs"
+    operations = cost.flops(recipe, data)
+    counted = "" if operations is None else f", {in_flops(operations)}"
+    run = f"{recipe.model} on {recipe.dataset}, {recipe.epochs} epochs{counted}"
     how = {
         "filled": "is recorded",
         "diverged": "is recorded: it diverged",
@@ -121,5 +157,8 @@ def in_words(cell):
         "begun": f"goes on from epoch {cell.epoch}",
         "missing": "is to be trained",
     }[cell.state]
-    took = f", {duration(cell.seconds * cell.epoch)}" if cell.seconds else ""
-    return f"{cell.label} ({run}) {how}{took}: {cell.path}"
+    if cell.seconds:
+        how += f", {duration(cell.seconds * cell.epoch)}"
+    elif left := seconds_left(cell, out):
+        how += f", about {duration(left)}"
+    return f"{cell.label} ({run}) {how}: {cell.path}"

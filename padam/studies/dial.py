@@ -25,8 +25,18 @@ with all of the other's values, and again until it is not; a shrinkage of 0 is n
 
 *Stage "confirm".* The chosen setting of every p on fresh seeds. Each seed has a fresh training set, drawn from the
 pictures that the first stage used neither to train nor to choose; a seed's is the same for all p.
+
+*A larger network.* `dial-vgg16` asks the same of the paper's miniature, VGG-16 with 16 channels in its first layer,
+10,000 pictures, augmented, 60 epochs: fewer values of p, three rates and two shrinkages, one seed to choose and three
+to confirm. There a best shrinkage at the lower end extends the grid, too. The differences are those of above.
+
+*The other dial.* `dial-eps` turns Adam's eps instead, at p = 1/2: with a large one the root no longer matters, and Adam
+is SGD with momentum at the rate over eps. The centres of its grids of rates, 0.01 + eps, join the same two ends. Tested
+is the eps whose chosen setting has the lowest held out error, against p = 1/2 and p = 0 of `dial`, and against the best
+p there. The network, the pictures, the grids and the seeds are those of `dial`.
 """
 
+import dataclasses
 import functools
 import math
 import statistics
@@ -46,15 +56,16 @@ _SHRINKAGES = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 
 @dataclass(frozen=True)
 class Plan:
-    """Which exponents, on which network and pictures, over which grids.
+    """A dial of Padam, at which values, on which network and pictures, over which grids.
 
-    `steps` are the rates' places in the grid, in factors of sqrt(10) from its centre; `seeds` are those of the stage
-    "choose", `fresh` those of "confirm". `train` pictures are trained on, and the next `held_out` put aside. `small`
-    averages the pictures to 16x16; `shift` and `flip` are the augmentation's.
+    `dial` is the setting that is turned, "p" or "eps", and `values` are its values; the other is 1e-8 or 1/2, as
+    Adam's. `steps` are the rates' places in the grid, in factors of sqrt(10) from its centre; `seeds` are those of the
+    stage "choose", `fresh` those of "confirm". `train` pictures are trained on, and the next `held_out` put aside.
+    `small` averages the pictures to 16x16; `shift` and `flip` are the augmentation's.
     """
 
     model: str
-    exponents: tuple
+    values: tuple
     steps: tuple
     shrinkages: tuple
     seeds: tuple
@@ -66,20 +77,29 @@ class Plan:
     small: bool
     shift: int
     flip: bool
+    dial: str = "p"
 
-    def rate(self, p, step):
-        """The base rate of an exponent at a place of its grid, to three digits."""
-        return float(f"{10 ** (-4 * p + step / 2):.3g}")
+    def rate(self, value, step):
+        """The base rate of a value of the dial at a place of its grid, to three digits.
+
+        The centre is 10^(-4p). For eps it joins that of p = 1/2 at an eps of 0 and, at a large one, where Adam is SGD
+        with momentum at the rate over eps, that of p = 0.
+        """
+        centre = 10 ** (-4 * value) if self.dial == "p" else 0.01 + value
+        return float(f"{centre * 10 ** (step / 2):.3g}")
 
     def grid(self):
         """The settings of the stage "choose" before any extension."""
         return tuple(
-            _choose(p, self.rate(p, step), shrinkage, seed)
+            self._choose(value, self.rate(value, step), shrinkage, seed)
             for seed in self.seeds
-            for p in self.exponents
+            for value in self.values
             for step in self.steps
             for shrinkage in self.shrinkages
         )
+
+    def _choose(self, value, lr, shrinkage, seed):
+        return {"stage": "choose", self.dial: value, "lr": lr, "shrinkage": shrinkage, "seed": seed}
 
     def following(self, runs):
         """What is to be measured when `runs` are: extensions of the grids, and then the fresh seeds."""
@@ -88,19 +108,22 @@ class Plan:
 
     def _extensions(self, runs):
         more = []
-        for p, (lr, shrinkage) in chosen(runs).items():
-            mine = [run["setting"] for run in runs if run["setting"]["p"] == p]
-            places = {self.rate(p, step): step for step in range(min(self.steps) - _MOST, max(self.steps) + _MOST + 1)}
+        for value, (lr, shrinkage) in chosen(runs, self.dial).items():
+            mine = [run["setting"] for run in runs if run["setting"][self.dial] == value]
+            all_steps = range(min(self.steps) - _MOST, max(self.steps) + _MOST + 1)
+            places = {self.rate(value, step): step for step in all_steps}
             steps = sorted({places[setting["lr"]] for setting in mine})
             shrinkages = sorted({setting["shrinkage"] for setting in mine})
-            if lr == self.rate(p, steps[0]):
+            if lr == self.rate(value, steps[0]):
                 steps.insert(0, steps[0] - 1)
-            elif lr == self.rate(p, steps[-1]):
+            elif lr == self.rate(value, steps[-1]):
                 steps.append(steps[-1] + 1)
             if shrinkage == shrinkages[-1]:
                 shrinkages.append(_SHRINKAGES[_SHRINKAGES.index(shrinkage) + 1])
+            elif shrinkage == shrinkages[0] > 0:
+                shrinkages.insert(0, _SHRINKAGES[_SHRINKAGES.index(shrinkage) - 1])
             wanted = (
-                _choose(p, self.rate(p, step), size, seed)
+                self._choose(value, self.rate(value, step), size, seed)
                 for seed in self.seeds
                 for step in steps
                 for size in shrinkages
@@ -110,16 +133,16 @@ class Plan:
 
     def _confirmations(self, runs):
         return tuple(
-            {"stage": "confirm", "p": p, "lr": lr, "shrinkage": shrinkage, "seed": seed}
+            {"stage": "confirm", self.dial: value, "lr": lr, "shrinkage": shrinkage, "seed": seed}
             for seed in self.fresh
-            for p, (lr, shrinkage) in chosen(runs).items()
+            for value, (lr, shrinkage) in chosen(runs, self.dial).items()
         )
 
     def pictures(self, setting, root=None):
         """The pictures of a run: the first ones, with the next held out, to choose; fresh ones to confirm."""
         return _pictures(self, setting["seed"] if setting["stage"] == "confirm" else None, root)
 
-    def measure(self, setting, data, folder):
+    def measure(self, setting, data, run):
         """Train one exponent at one rate and shrinkage: losses and errors by epoch, and v_hat at the end.
 
         "v_hat" holds the 5th, 50th and 95th percentile of (sqrt(v_hat) + eps)^2 over the weights; its power -p is what
@@ -133,7 +156,7 @@ class Plan:
             self.pictures(setting, data),
             optimizer,
             _observe,
-            folder,
+            run,
             epochs=self.epochs,
             batch_size=_BATCH,
             milestones=self.milestones,
@@ -141,8 +164,8 @@ class Plan:
             seed=setting["seed"],
         )
         v_hat = torch.cat([state["max_exp_avg_sq"].flatten() for state in optimizer.state.values()]).double()
-        shares = torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64)
-        return columns(rows) | {"v_hat": torch.quantile((v_hat.sqrt() + _EPS) ** 2, shares).tolist()}
+        shares, eps = torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64), setting.get("eps", _EPS)
+        return columns(rows) | {"v_hat": torch.quantile((v_hat.sqrt() + eps) ** 2, shares).tolist()}
 
 
 def build(model, setting):
@@ -153,35 +176,32 @@ def build(model, setting):
             model.parameters(),
             lr=setting["lr"],
             betas=(0.9, 0.999),
-            eps=_EPS,
-            p=setting["p"],
+            eps=setting.get("eps", _EPS),
+            p=setting.get("p", 1 / 2),
             correction="exact",
             weight_decay=setting["shrinkage"] / setting["lr"],
             decay="decoupled",
         )
 
 
-def chosen(runs):
-    """{p: (rate, shrinkage)} with the lowest mean held out error over seeds; of equal ones the first measured.
+def chosen(runs, dial="p"):
+    """{value of the dial: (rate, shrinkage)} with the lowest mean held out error over seeds; the first of equal ones.
 
     Args:
         runs: of the stage "choose", each {"setting": …, "result": …}.
+        dial: the setting that is turned, see `Plan`.
     """
     errors = {}
     for run in runs:
-        key = run["setting"]["p"], run["setting"]["lr"], run["setting"]["shrinkage"]
+        key = run["setting"][dial], run["setting"]["lr"], run["setting"]["shrinkage"]
         result = run["result"]
         errors.setdefault(key, []).append(math.inf if result["diverged"][-1] else result["valid_error"][-1])
     best = {}
-    for (p, lr, shrinkage), found in errors.items():
+    for (value, lr, shrinkage), found in errors.items():
         mean = statistics.fmean(found)
-        if p not in best or mean < best[p][0]:
-            best[p] = mean, lr, shrinkage
-    return {p: (lr, shrinkage) for p, (_, lr, shrinkage) in best.items()}
-
-
-def _choose(p, lr, shrinkage, seed):
-    return {"stage": "choose", "p": p, "lr": lr, "shrinkage": shrinkage, "seed": seed}
+        if value not in best or mean < best[value][0]:
+            best[value] = mean, lr, shrinkage
+    return {value: (lr, shrinkage) for value, (_, lr, shrinkage) in best.items()}
 
 
 @functools.lru_cache(maxsize=1)
@@ -205,7 +225,7 @@ def _observe(trainer, row, before):
     return {key: row[key] for key in keys if key in row}
 
 
-def _fixed(plan, pictures):
+def _fixed(plan, pictures, optimizer="Padam, betas (0.9, 0.999), eps 1e-8, correction exact"):
     return {
         "dataset": "cifar10",
         "pictures": pictures,
@@ -213,7 +233,7 @@ def _fixed(plan, pictures):
         "batch_size": _BATCH,
         "epochs": plan.epochs,
         "milestones": list(plan.milestones),
-        "optimizer": "Padam, betas (0.9, 0.999), eps 1e-8, correction exact",
+        "optimizer": optimizer,
         "shrinkage": "rate times decoupled weight decay: the share of a weight that a step at the base rate takes away",
         "choose": "lowest held out error after the last epoch, mean over seeds; grids are extended at their edges",
         "confirm": "the chosen settings on fresh seeds, each with training pictures that the choice never saw",
@@ -222,7 +242,7 @@ def _fixed(plan, pictures):
 
 SMALL = Plan(
     model="convnet-bn-w32",
-    exponents=(0.0, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1.0),
+    values=(0.0, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1.0),
     steps=(-2, -1, 0, 1, 2),
     shrinkages=(0.0, 1e-4, 3e-4, 1e-3),
     seeds=(0, 1, 2),
@@ -235,13 +255,50 @@ SMALL = Plan(
     shift=0,
     flip=False,
 )
+# A larger network, whole pictures, augmented: the miniature of the paper's CIFAR-10 cell.
+LARGER = Plan(
+    model="vgg16-w16",
+    values=(0.0, 1 / 8, 1 / 4, 1 / 2),
+    steps=(-1, 0, 1),
+    shrinkages=(3e-4, 1e-3),
+    seeds=(0,),
+    fresh=(100, 101, 102),
+    train=10_000,
+    held_out=5_000,
+    epochs=60,
+    milestones=(30, 45),
+    small=False,
+    shift=4,
+    flip=True,
+)
+# The other way from Adam to SGD with momentum: an eps that outweighs the root (Savarese et al., arXiv:1912.01823).
+EPSILON = dataclasses.replace(SMALL, dial="eps", values=(1e-5, 1e-4, 1e-3, 1e-2, 1e-1))
 
+_SMALL_PICTURES = "5,000 to train, 5,000 held out, 10,000 to test, averaged to 16x16, not augmented"
 DIAL = Study(
     name="dial",
     question="Does the exponent p change where training ends, each p at the rate and weight decay that suit it?",
-    fixed=_fixed(SMALL, "5,000 to train, 5,000 held out, 10,000 to test, averaged to 16x16, not augmented"),
+    fixed=_fixed(SMALL, _SMALL_PICTURES),
     settings=SMALL.grid(),
     following=SMALL.following,
     measure=SMALL.measure,
     minutes=400,
+)
+DIAL_VGG16 = Study(
+    name="dial-vgg16",
+    question="Does the exponent p change where training ends, on a larger network with augmented pictures?",
+    fixed=_fixed(LARGER, "10,000 to train, 5,000 held out, 10,000 to test, shifted by up to 4 pixels and mirrored"),
+    settings=LARGER.grid(),
+    following=LARGER.following,
+    measure=LARGER.measure,
+    minutes=850,
+)
+DIAL_EPS = Study(
+    name="dial-eps",
+    question="Does Adam's eps change where training ends, each eps at the rate and weight decay that suit it?",
+    fixed=_fixed(EPSILON, _SMALL_PICTURES, "Padam, p = 1/2, betas (0.9, 0.999), correction exact: torch's AMSGrad"),
+    settings=EPSILON.grid(),
+    following=EPSILON.following,
+    measure=EPSILON.measure,
+    minutes=270,
 )

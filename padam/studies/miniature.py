@@ -22,7 +22,7 @@ def milestones(epochs):
     return tuple(round(epoch * epochs / full.epochs) for epoch in full.milestones)
 
 
-def measure(setting, data, folder):
+def measure(setting, data, run):
     """Train one narrow network with one optimizer, and what its errors are, by epoch.
 
     `train_error` is counted while training, on random boxes; `seen_error` after every epoch on 1,000 of the training
@@ -39,7 +39,7 @@ def measure(setting, data, folder):
         shown,
         optimizer,
         _observe,
-        folder,
+        run,
         epochs=epochs,
         batch_size=setting["batch_size"],
         milestones=milestones(epochs),

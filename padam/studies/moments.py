@@ -12,7 +12,7 @@ _OPTIMIZERS = ("padam", "amsgrad", "adam", "sgdm")
 _SHARES = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95], dtype=torch.float64)
 
 
-def measure(setting, data, folder):
+def measure(setting, data, run):
     """Train one recipe of the miniature of CIFAR-10 as `padam.training.train` does, and look at its state.
 
     By epoch: errors, movement, and for the adaptive ones "log10_v": how many coordinates have the logarithm of their
@@ -29,7 +29,7 @@ def measure(setting, data, folder):
         pictures,
         optimizer,
         _observe,
-        folder,
+        run,
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         milestones=recipe.milestones,

@@ -34,7 +34,7 @@ def hyper(name, lr):
     return settings
 
 
-def measure(setting, data, folder):
+def measure(setting, data, run):
     """Train one optimizer at one rate with one seed: errors by epoch, and the relative movement of each epoch."""
     name, lr, seed = setting["optimizer"], setting["lr"], setting["seed"]
     torch.manual_seed(seed)
@@ -45,7 +45,7 @@ def measure(setting, data, folder):
         pictures(data),
         optimizer,
         _observe,
-        folder,
+        run,
         epochs=_EPOCHS,
         batch_size=_BATCH,
         milestones=_DECAYS,

@@ -2,23 +2,26 @@
 
 import json
 import math
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from padam.training import checkpoint
 from padam.training.device import flushed_denormals, large_blocks_stay
 from padam.training.engine import Trainer, diverged
+from padam.training.signals import Signals, Stopped
 
 
 @dataclass(frozen=True)
 class Study:
     """A question, the settings it is asked of, and the measurement.
 
-    `settings` is a tuple of dicts of plain values, each of which is one run; `measure(setting, data, folder)` returns
+    `settings` is a tuple of dicts of plain values, each of which is one run; `measure(setting, data, run)` returns
     what a record keeps of it: plain numbers, None for what is none, lists and dicts of them. `data` is the folder of
-    the data sets, `folder` a place for the run's checkpoints. `fixed` says what all runs share, `minutes` about how
-    long all of it takes on one core.
+    the data sets, `run` the `Run`. `fixed` says what all runs share, `minutes` about how long all of it takes on one
+    core.
 
     Where later settings depend on what was measured, `following(runs)` returns them when all before are measured, from
     [{"setting": …, "result": …}, …]; it is asked again after those, until it names nothing new.
@@ -44,30 +47,70 @@ class Study:
         return tuple(known)
 
 
+@dataclass(frozen=True)
+class Run:
+    """What a run knows of where it runs: the folder of its checkpoints, if it keeps any; the signals that may stop it;
+    when it is to stop at the latest, by time.monotonic(); and what it is called.
+    """
+
+    folder: Path | None = None
+    signals: Signals = Signals("a run")
+    deadline: float | None = None
+    label: str = "a run"
+
+    def due(self, seconds=0.0):
+        """Why the run is to stop, if it is, rather than go on for so many seconds."""
+        if self.signals.asked:
+            return "as asked"
+        late = self.deadline is not None and time.monotonic() + seconds > self.deadline
+        return "before its budget is spent" if late else None
+
+
 def key(setting):
     """A setting as one string, the same whatever the order of its keys."""
     return json.dumps(setting, sort_keys=True)
 
 
-def trained(model, data, optimizer, observe, folder, *, epochs, **options):
+def trained(model, data, optimizer, observe, run=Run(), *, epochs, along=None, **options):
     """Train `epochs` epochs and return the rows that `observe(trainer, row, before)` makes of each epoch's row.
 
-    `before` are the weights before the epoch; `options` are the Trainer's. After every epoch of ten seconds or more a
-    checkpoint is written into `folder`, and the same call goes on from it, with the same result. A diverged run stops.
+    `before` are the weights before the epoch; `options` are the Trainer's. `along` is what else changes with the
+    training: checkpoints hold its state_dict, too. A diverged run stops. `Stopped` is raised
+    after the epoch in which Ctrl-C or SIGTERM came, and before one that would end after the deadline of `run`, a
+    `Run`; with a checkpoint, which is written after every epoch of ten seconds or more, too, the same call goes on from
+    there, with the same result.
     """
     large_blocks_stay()
     trainer, rows = Trainer(model, data, optimizer, **options), []
-    saved = checkpoint.load(folder) if folder else None
+    saved = checkpoint.load(run.folder) if run.folder else None
     if saved:
         trainer.load_state_dict(saved["trainer"])
         rows = saved["rows"]
+        if along is not None:
+            along.load_state_dict(saved["along"])
+    kept, seconds = trainer.epoch, 0.0  # the newest checkpoint's epoch; what the last epoch took
+
+    def _save():
+        if run.folder and trainer.epoch > kept:
+            more = {} if along is None else {"along": along.state_dict()}
+            checkpoint.save(run.folder, trainer.epoch, {"trainer": trainer.state_dict(), "rows": rows} | more)
+        return trainer.epoch
+
     with flushed_denormals():
         while trainer.epoch < epochs and not (rows and rows[-1]["diverged"]):
+            if why := run.due(seconds):
+                _save()
+                raise Stopped(
+                    f"{run.label}: stopped {why} after epoch {trainer.epoch} of {epochs}; the same command goes on.",
+                    interrupted=bool(run.signals.asked),
+                )
             before = weights(model)
-            row = trainer.run_epoch()
+            with run.signals.interruptible():
+                row = trainer.run_epoch()
+            seconds = row["seconds"]
             rows.append({**observe(trainer, row, before), "diverged": diverged(row)})
-            if folder and row["seconds"] > 10:
-                checkpoint.save(folder, trainer.epoch, {"trainer": trainer.state_dict(), "rows": rows})
+            if seconds > 10:
+                kept = _save()
     return rows
 
 

@@ -26,7 +26,7 @@ _OTHERS = (("sgdm", 3.0, {"momentum": 0.9}), ("padam", 1.0, {"p": 0.2}))
 _KEEPING = (("amsgrad", 0.003, {}), ("amsgrad", 0.01, {}), ("padam", 0.01, {"p": 0.4}), ("padam", 0.03, {"p": 0.4}))
 
 
-def measure(setting, data, folder):
+def measure(setting, data, run):
     """Train for six epochs with one rate and one weight decay."""
     text = datasets.load("pydoc")
     model = models.build(_MODEL, vocabulary=len(text.vocabulary), seed=setting["seed"])
@@ -38,7 +38,7 @@ def measure(setting, data, folder):
     )
     how = recipes.get("ptb/lstm2/padam", "quick").text
     rows = trained(
-        model, text, optimizer, _observe, folder, epochs=_EPOCHS, batch_size=_BATCH, seed=setting["seed"], text=how
+        model, text, optimizer, _observe, run, epochs=_EPOCHS, batch_size=_BATCH, seed=setting["seed"], text=how
     )
     return columns(rows)
 

@@ -17,7 +17,7 @@ def base_rate(p, effective):
     return effective * TYPICAL**p
 
 
-def measure(setting, data, folder):
+def measure(setting, data, run):
     """Train Padam with one exponent at one rate, of which the LSTM layers may have a share only.
 
     p = 0 is torch's SGD-momentum at its own tenth of the rate.
@@ -33,7 +33,7 @@ def measure(setting, data, folder):
         optimizer = optim.build("sgdm", groups, lr=lr / 10, momentum=0.9)
     how = recipes.get("ptb/lstm2/padam", "quick").text
     rows = trained(
-        model, text, optimizer, observed, folder, epochs=_EPOCHS, batch_size=_BATCH, seed=setting["seed"], text=how
+        model, text, optimizer, observed, run, epochs=_EPOCHS, batch_size=_BATCH, seed=setting["seed"], text=how
     )
     return columns(rows)
 

@@ -10,7 +10,7 @@ from padam.training.run import build
 _CELL, _EPOCHS = "ptb/lstm2", 4
 
 
-def measure(setting, data, folder):
+def measure(setting, data, run):
     """Train an optimizer of the miniature for four epochs at one rate, without decay; losses by epoch, nats a word."""
     recipe = recipes.get(f"{_CELL}/{setting['optimizer']}{setting['variant']}", "small")
     text = datasets.split(datasets.load(recipe.dataset, data), recipe.train_size)
@@ -21,7 +21,7 @@ def measure(setting, data, folder):
         text,
         optimizer,
         _observe,
-        folder,
+        run,
         epochs=_EPOCHS,
         batch_size=recipe.batch_size,
         seed=setting["seed"],

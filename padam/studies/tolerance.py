@@ -24,7 +24,7 @@ def _pictures(root):
     return data._replace(train=(halved(data.train[0]), data.train[1]))
 
 
-def measure(setting, data, folder):
+def measure(setting, data, run):
     """Train `steps` steps with Padam; the mean loss of the last ones, and percentiles of v_hat at the end.
 
     "percentiles" are the 5th, 50th and 95th of (sqrt(v_hat) + eps)^2 over the weights, so that its power -p is what

@@ -10,7 +10,7 @@ from padam.studies.study import Study, columns, trained
 _READ, _BATCH = 2_400_000, 20  # words read in a run, over all its epochs; texts read at a time
 
 
-def measure(setting, data, folder):
+def measure(setting, data, run):
     """Train a narrow two-layer LSTM with Adam on the beginning of the text; losses by epoch, in nats a word."""
     text = datasets.split(datasets.load("ptb", data), setting["words"])
     chosen = softened(setting["strength"])
@@ -25,7 +25,7 @@ def measure(setting, data, folder):
         text,
         optimizer,
         _observe,
-        folder,
+        run,
         epochs=epochs,
         batch_size=_BATCH,
         milestones=(epochs // 2, epochs * 3 // 4),

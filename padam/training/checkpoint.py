@@ -11,6 +11,7 @@ from padam import files
 
 _NAME = re.compile(r"epoch-(\d+)-([0-9a-f]{16})\.pt")
 KEPT = 2
+_CHANGED = "its bytes differ from when they were written"
 
 
 def save(folder, epoch, state):
@@ -39,31 +40,47 @@ def found(folder):
     return sorted(((int(match[1]), path) for match, path in names if match), reverse=True)
 
 
-def load(folder):
-    """The newest checkpoint that is whole, or None where there is none.
+def load(folder, keys=()):
+    """The newest checkpoint that can be used, or None where none was ever written.
 
-    A damaged one (its bytes do not give the digest in its name) is renamed to *.damaged and said in a warning; the one
-    before it serves. Raises ValueError if there are checkpoints, but none is whole.
+    One that cannot is renamed to *.damaged and said in a warning, and the one before it serves: its bytes do not give
+    the digest in its name, torch cannot read it, or it lacks one of `keys`, of which "trainer.model" is the key "model"
+    of what stands under "trainer". Raises ValueError, each time anew, where all that there are were set aside so.
     """
-    import torch
-
-    there = found(folder)
-    for _, path in there:
+    for _, path in found(folder):
         raw = path.read_bytes()
-        if _digest(raw) == _NAME.fullmatch(path.name)[2]:
-            return torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
+        state, fault = _read(raw, keys) if _digest(raw) == _NAME.fullmatch(path.name)[2] else (None, _CHANGED)
+        if not fault:
+            return state
         path.rename(path.with_suffix(".damaged"))
         warnings.warn(
-            f"the checkpoint {path} is damaged (its bytes differ from when they were written); it was set aside as "
-            f"{path.stem}.damaged, and the one before it is taken.",
+            f"the checkpoint {path} is damaged ({fault}); it was set aside as {path.stem}.damaged, and the one before "
+            f"it is taken.",
             stacklevel=2,
         )
-    if there:
+    if any(Path(folder).glob("epoch-*.damaged")):
         raise ValueError(
             f"no checkpoint in {folder} is whole, so the run cannot go on. Remove that folder to start it again from "
             f"the first epoch."
         )
     return None
+
+
+def _read(raw, keys):
+    """(state, "") of a checkpoint's bytes, or (None, why it cannot be used)."""
+    import torch
+
+    try:
+        state = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch says it in many ways
+        return None, f"torch cannot read it: {type(error).__name__}"
+    for key in keys:
+        part = state
+        for name in key.split("."):
+            if not isinstance(part, dict) or name not in part:
+                return None, f"it holds no {key}"
+            part = part[name]
+    return state, ""
 
 
 def remove(folder):
@@ -111,8 +128,4 @@ def locked(folder):
 
 def running(folder):
     """Whether a process holds the run in `folder`."""
-    path = Path(folder) / "lock"
-    if not path.exists():
-        return False
-    with open(path) as file:
-        return not files.acquire(file)
+    return files.is_held(Path(folder) / "lock")

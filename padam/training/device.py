@@ -18,11 +18,39 @@ def flushed_denormals():
         torch.set_flush_denormal(before)
 
 
+def on_card(device):
+    """A context in which `device` is CUDA's current one, where kernels without a device of their own go.
+
+    Nothing on a CPU. No GPU has run it yet.
+    """
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
+
+
+def own_generators(device):
+    """A context that leaves torch's global generators as they were: the CPU's, and the card's if `device` is one.
+
+    Other cards are not looked at, for that takes memory on each. No GPU has run it yet.
+    """
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])
+
+
+def seed_generators(seed, device):
+    """Seed torch's global generators that work on `device` draws from: the CPU's and the card's, but no other card's.
+
+    No GPU has run its second half yet.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with on_card(device):
+            torch.cuda.manual_seed(seed)
+
+
 @contextlib.contextmanager
 def deterministic(device):
     """On CUDA, the same bits every time meanwhile; what has no deterministic form warns. On a CPU it is so anyway.
 
-    No GPU has measured what it costs yet.
+    New memory is not filled first, which torch does by default to show what reads it unwritten. No GPU has measured
+    what it costs yet.
     """
     if device.type != "cuda":
         yield
@@ -30,11 +58,14 @@ def deterministic(device):
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     cudnn, before = torch.backends.cudnn, torch.are_deterministic_algorithms_enabled()
     warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
     try:
         with cudnn.flags(cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=cudnn.allow_tf32):
             yield
     finally:
+        torch.utils.deterministic.fill_uninitialized_memory = filled
         torch.use_deterministic_algorithms(before, warn_only=warned)
 
 

@@ -4,15 +4,16 @@ import contextlib
 import math
 import time
 
+import numpy as np
 import torch
 
 from padam.schedules import multistep
 from padam.training import precision as formats
 from padam.training import workers
+from padam.training.device import seed_generators
 from padam.training.tasks import task
 
-_FURTHER = 1 << 40
-_AUGMENTATION = 1 << 32  # added to the seed, so that the crops are not drawn from the shuffle's numbers
+AUGMENTATION = 1 << 32  # added to the seed, so that the crops are not drawn from the shuffle's numbers
 
 
 class Trainer:
@@ -24,18 +25,13 @@ class Trainer:
         optimizer: any torch optimizer over the model's parameters.
         batch_size: examples a step (the last batch of an epoch is kept though it is smaller), or columns of text.
         milestones, gamma: multi-step decay, see `padam.schedules.multistep`; every group has its own base rate.
-        seed: of the order of the batches and of the augmentation.
+        seed: of the order of the batches and of the augmentation. What the network draws itself (dropout) comes from
+            torch's global generators; of several processes each draws its own, from the seed.
         device, precision: where and in which format (`padam.training.precision`).
-        capture: replay the step as a CUDA graph from the second epoch on.
-        loop: "plain", or "authors" (pictures only): as run_cnn_test_cifar10.py of uclaml/Padam, which passes each batch
-            through the network twice, and after each epoch all training pictures once more, shuffled and augmented
-            anew, in training mode without updates. The weights are the same; batch norm's averages, and so the test
-            error, are not. The further pass gives train_loss_further and train_error_further.
         text: how a text is read, see `padam.training.tasks.TextTask`.
         group: the processes that train together (`padam.training.workers`); `batch_size` is of all of them.
 
-    Raises ValueError for the authors' loop with texts or with capture, and for several processes with any of the three
-    or with fewer pictures than processes.
+    Raises ValueError for several processes with a text, or with fewer pictures than processes.
     """
 
     def __init__(
@@ -50,8 +46,6 @@ class Trainer:
         seed=0,
         device="cpu",
         precision="fp32",
-        capture=False,
-        loop="plain",
         text=None,
         group=workers.ALONE,
     ):
@@ -62,23 +56,14 @@ class Trainer:
         self.rates = [multistep(float(group["lr"]), milestones, gamma) for group in optimizer.param_groups]
         self.scaler = formats.scaler(precision, self.device)
         self.order = torch.Generator().manual_seed(seed)
-        self.augmentation = torch.Generator().manual_seed(_AUGMENTATION + seed)
-        self.capture, self.captured, self.captured_lr = capture, None, None
-        self.epoch, self.tick = 0, lambda: None  # tick is called after every step
+        self.augmentation = torch.Generator().manual_seed(AUGMENTATION + seed)
+        self.seed, self.epoch, self.tick = seed, 0, lambda: None  # tick is called after every step
         if group.count > 1:
-            self._check_together(loop)
-        self.further = None  # generators of the authors' further pass: their own, so that training draws as without it
-        if loop == "authors":
-            if capture or not hasattr(self.task, "pictures"):
-                raise ValueError("the authors' loop is for pictures, and it is not captured.")
-            self.further = tuple(torch.Generator().manual_seed(_FURTHER + seed + part) for part in (0, _AUGMENTATION))
+            self._check_together()
 
-    def _check_together(self, loop):
-        if self.capture or loop != "plain" or not hasattr(self.task, "pictures"):
-            raise ValueError(
-                "several processes train pictures only, in the plain loop and without capture; start this run without "
-                "torchrun."
-            )
+    def _check_together(self):
+        if not hasattr(self.task, "pictures"):
+            raise ValueError("several processes train pictures only; start this run without torchrun.")
         fewest = self.task.fewest()
         if fewest < self.group.count:
             raise ValueError(
@@ -98,7 +83,6 @@ class Trainer:
             "epoch": self.epoch,
             "lr": float(self.optimizer.param_groups[0]["lr"]),
             **self.train_epoch(),
-            **self.further_pass(),
             **self.evaluate(),
         }
         return row | {"seconds": time.perf_counter() - begun}
@@ -107,6 +91,9 @@ class Trainer:
         """One pass over the training set: running means of loss and error."""
         self.model.train()
         self.network = self.group.shared(self.model)
+        if self.group.count > 1:  # each draws dropout of its own, and the same again after an interruption
+            own = np.random.SeedSequence((self.seed, self.group.rank, self.epoch)).generate_state(1)
+            seed_generators(int(own[0]), self.device)
         loss_sum = torch.zeros((), device=self.device)
         wrong, seen = torch.zeros((), dtype=torch.int64, device=self.device), 0
         with contextlib.closing(self.task.batches(self.order, self.augmentation)) as batches:
@@ -122,34 +109,9 @@ class Trainer:
         loss, wrong, seen = self.group.total(totals).tolist()
         return {"train_loss": loss / seen, "train_error": wrong / seen}
 
-    @torch.no_grad()
-    def further_pass(self):
-        """What the authors' script calls the training loss; {} in the plain loop."""
-        if self.further is None:
-            return {}
-        totals = torch.zeros(3, dtype=torch.float64, device=self.device)
-        with contextlib.closing(self.task.batches(*self.further)) as batches:
-            for batch in batches:
-                with formats.autocast(self.precision, self.device):
-                    loss, count, errors = self.task.loss(self.model, batch)
-                totals += torch.stack((loss.double() * count, errors.double(), torch.full_like(totals[0], count)))
-        loss, wrong, seen = totals.tolist()
-        return {"train_loss_further": loss / seen, "train_error_further": wrong / seen}
-
     def _step(self, batch):
-        if self.capture and self.epoch > 1 and self.device.type == "cuda":
-            from padam.training.capture import Captured
-
-            rates = [group["lr"] for group in self.optimizer.param_groups]
-            if self.captured is None or rates != self.captured_lr:
-                self.captured, self.captured_lr = Captured(self, batch), rates
-            if self.captured.fits(batch):
-                return self.captured(batch)
         self.optimizer.zero_grad()
         result = self.forward_backward(batch)
-        if self.further is not None:
-            with torch.no_grad(), formats.autocast(self.precision, self.device):
-                self.task.loss(self.model, batch)  # the closure, which the script's optimizer calls before it steps
         self.update()
         return result
 
@@ -207,8 +169,6 @@ class Trainer:
         }
         if self.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state(self.device)
-        if self.further is not None:
-            state["further"] = [generator.get_state() for generator in self.further]
         return state | ({"scaler": self.scaler.state_dict()} if self.scaler else {})
 
     def load_state_dict(self, state):
@@ -222,8 +182,6 @@ class Trainer:
             torch.cuda.set_rng_state(state["cuda"], self.device)
         if self.scaler and "scaler" in state:
             self.scaler.load_state_dict(state["scaler"])
-        for generator, saved in zip(self.further or (), state.get("further", ()), strict=True):
-            generator.set_state(saved)
         self.epoch = state["epoch"]
 
 

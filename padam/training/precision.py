@@ -11,8 +11,8 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def choose(precision, device):
-    """What "auto" means: bf16 on CUDA of compute capability 8.0 and later, fp16 below it, fp32 on a CPU.
+def choose(precision, device, text=False):
+    """What "auto" means: bf16 on CUDA of compute capability 8.0 and later, fp16 below it; fp32 on a CPU and for a text.
 
     Raises ValueError for a name not in `PRECISIONS`, and for half precision on a CPU, where it is slower.
     """
@@ -23,6 +23,8 @@ def choose(precision, device):
             raise ValueError(f"{precision} is for CUDA; on {device.type} it would only be slower. Use fp32 or auto.")
         return "fp32"
     if precision == "auto":
+        if text:
+            return "fp32"
         return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
     return precision
 

@@ -1,7 +1,8 @@
 """Pictures that are too many for a card: read from the memory map a few batches ahead of the step that needs them.
 
-A CPU trains from the memory map itself, of which the system keeps in memory what it has room for. No GPU has run this
-file yet.
+A thread reads, and no DataLoader's processes: nothing is decoded here, only copied, and a process would copy every
+batch once more, into memory that it shares. A CPU trains from the memory map itself, of which the system keeps in
+memory what it has room for. No GPU has run this file yet.
 """
 
 import collections
@@ -9,6 +10,8 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
+
+from padam.data.whole import WholePictures
 
 SHARE = 1 / 4  # of what is free on a card; more than that of pictures is not put there
 AHEAD = 2  # batches that are read before they are asked for
@@ -40,7 +43,7 @@ def ahead(pictures, pieces, device):
     closing the generator ends the thread.
 
     Args:
-        pictures: uint8 (N, 3, H, W) on the CPU, usually over a memory map.
+        pictures: uint8 (N, 3, H, W) or `padam.data.whole.WholePictures`, on the CPU, usually over a memory map.
         pieces: a sequence of int64 (B,) on the CPU.
         device: torch.device.
     """
@@ -49,9 +52,7 @@ def ahead(pictures, pieces, device):
         try:
             for some in pieces:
                 # Room is made here and not in the thread, which would call CUDA while a graph is captured.
-                room = torch.empty(
-                    (len(some), *pictures.shape[1:]), dtype=pictures.dtype, pin_memory=device.type == "cuda"
-                )
+                room = torch.empty(_shape(pictures, some), dtype=torch.uint8, pin_memory=device.type == "cuda")
                 waiting.append(thread.submit(_read, pictures, some, room))
                 if len(waiting) > AHEAD:
                     yield waiting.popleft().result().to(device, non_blocking=True)
@@ -61,5 +62,13 @@ def ahead(pictures, pieces, device):
             thread.shutdown(cancel_futures=True)
 
 
+def _shape(pictures, some):
+    """The shape of the bytes of some pictures."""
+    whole = isinstance(pictures, WholePictures)
+    return (pictures[some].nbytes,) if whole else (len(some), *pictures.shape[1:])
+
+
 def _read(pictures, some, room):
+    if isinstance(pictures, WholePictures):
+        return pictures[some].together(room)
     return torch.index_select(pictures, 0, some, out=room)

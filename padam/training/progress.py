@@ -12,7 +12,7 @@ def watched():
     return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
-def said(row):
+def in_words(row):
     """An epoch's row of the history in a few words."""
     loss, perplexity = row["train_loss"], row.get("test_perplexity")
     score = f"test error {row['test_error']:.1%}" if perplexity is None else f"test perplexity {perplexity:.1f}"
@@ -37,12 +37,12 @@ def bar(trainer, epochs, label="", lines=False):
     with tqdm(**begun, disable=not seen, leave=False) as shown:
 
         def advance(row):
-            shown.set_postfix_str(f"epoch {row['epoch']} of {epochs}: {said(row)}")
+            shown.set_postfix_str(f"epoch {row['epoch']} of {epochs}: {in_words(row)}")
             if lines:
                 left = row["seconds"] * (epochs - row["epoch"])
                 where = f"{label + ': ' if label else ''}epoch {row['epoch']} of {epochs}"
                 tqdm.write(
-                    f"{where}, {said(row)}, {row['seconds']:.1f} s, about {duration(left)} left", file=sys.stderr
+                    f"{where}, {in_words(row)}, {row['seconds']:.1f} s, about {duration(left)} left", file=sys.stderr
                 )
 
         trainer.tick = shown.update

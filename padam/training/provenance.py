@@ -91,6 +91,14 @@ def device_name(device):
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def tf32():
+    """{"matmul", "cudnn"}: whether CUDA may round the factors of float32 products to 10 bits (TF32), as torch says it.
+
+    "highest" is no for matrix products, "high" and "medium" are yes; cudnn is of convolutions and LSTMs.
+    """
+    return {"matmul": torch.get_float32_matmul_precision(), "cudnn": torch.backends.cudnn.allow_tf32}
+
+
 def data_hash(data):
     """sha256 of everything a run reads of its data: the training, held out and test parts.
 

@@ -12,21 +12,33 @@ from padam import files, models, optim, records
 from padam.records import check
 from padam.training import checkpoint, provenance, workers
 from padam.training import precision as formats
-from padam.training.device import deterministic, flushed_denormals, large_blocks_stay
+from padam.training.authors import AuthorsTrainer
+from padam.training.device import (
+    deterministic,
+    flushed_denormals,
+    large_blocks_stay,
+    on_card,
+    own_generators,
+    seed_generators,
+)
 from padam.training.engine import Trainer, diverged
 from padam.training.progress import bar
 from padam.training.signals import Signals, Stopped
 
 # What a recipe's optimizer is called in the catalog, where that differs: Amsgrad runs as torch's Adam(amsgrad=True).
 _BUILT_AS = {"amsgrad": "adam"}
-_SETTINGS = ("threads", "precision", "processes")  # with others, the next epoch would not be the one that follows
+_TRAINER = ("epoch", "model", "optimizer", "order", "augmentation", "cpu")
+_KEYS = (  # of a checkpoint
+    *("recipe", "data", "history", "threads", "precision", "sources", "devices", "started", "status"),
+    *(f"trainer.{key}" for key in _TRAINER),
+)
+_SETTINGS = ("precision", "processes")  # with others, the next epoch would not be the one that follows
 
 
-def build(recipe, data, device, **more):
+def build(recipe, data, device):
     """(network, optimizer) as a run of the recipe begins, drawn from torch's global generator.
 
-    `data` are those of the recipe, which say how many classes or words there are; `more` are options of the optimizer
-    beyond the recipe's.
+    `data` are those of the recipe, which say how many classes or words there are.
     """
     if isinstance(data, datasets.Text):
         settings = recipe.text or {}
@@ -38,11 +50,11 @@ def build(recipe, data, device, **more):
         classes = 1 + max(int(labels.max()) for _, labels in (data.train, data.test))
         model = models.build(recipe.model, classes, data.resized or data.train[0].shape[-1])
     model.to(device, memory_format=torch.channels_last)
-    return model, _optimizer(recipe, model.parameters(), **more)
+    return model, _optimizer(recipe, model.parameters())
 
 
-def _optimizer(recipe, parameters, **more):
-    return optim.build(_BUILT_AS.get(recipe.optimizer, recipe.optimizer), parameters, **recipe.hyper, **more)
+def _optimizer(recipe, parameters):
+    return optim.build(_BUILT_AS.get(recipe.optimizer, recipe.optimizer), parameters, **recipe.hyper)
 
 
 def train(
@@ -55,7 +67,6 @@ def train(
     precision="auto",
     threads=None,
     budget=None,
-    capture=False,
     keep=False,
 ):
     """Train a recipe and return its record; go on where an earlier call was interrupted.
@@ -70,35 +81,40 @@ def train(
         device: "cpu", "cuda", "cuda:1"; default CUDA where there is one. Packed pictures too large for its memory are
             streamed to it (`padam.training.prefetch`; the environment's PADAM_RESIDENT sets from how many GB on).
         precision: "auto", "fp32", "bf16" or "fp16", see `padam.training.precision.choose`.
-        threads: of the CPU; default those the run was started with, else all of torch's.
+        threads: of the CPU; default those the run was begun with, else all of torch's. A run may go on with another
+            number, and its record lists all. On a CPU a warning says what that changes: sums are taken in another
+            order, so what follows is not, bit for bit, what would have followed.
         budget: seconds after which to stop, at the end of the last epoch that fits; default none.
-        capture: replay the step as a CUDA graph (images, on CUDA only).
         keep: keep the last checkpoint, which holds the trained weights, when the run is finished.
 
     Under torchrun all its processes call this and get the record, which process 0 writes, as well as the checkpoints.
     Each takes its share of every batch, so that the gradient is the whole batch's; batch norm sees a process's share
-    only, and its running averages are those of process 0. Pictures only; the machines, if several, share `out`.
+    only, and its running averages are those of process 0; each draws dropout of its own. Pictures only; the machines,
+    if several, share `out`.
 
-    On the same device a resumed run ends in the same weights, bit for bit, as one that was never interrupted, and at
-    most the epoch that was running is trained again. A loss that is no number ends the run: a "diverged" record.
+    On the same device a resumed run ends in the same weights, bit for bit, as one that was never interrupted. What the
+    first signal or the budget stops loses nothing. What is killed, or stopped by a second signal within an epoch, has
+    to train again what came after its last checkpoint: on a CPU, where every epoch is written, no more than the epoch
+    that was running; on a GPU perhaps some before it, for there one is written only when 20 times as long has passed as
+    writing takes. A loss that is no number ends the run: a "diverged" record.
 
     Raises:
         Stopped: by Ctrl-C, SIGTERM or the budget; the checkpoint is there, and the same call goes on.
         ValueError: the recipe, the data or the number of processes are not those of the checkpoint or of the record
-            that is there; torchrun trains texts, or with capture or the authors' loop.
-        padam.training.workers.Lost: another process of the run has ended; the same call goes on from the last finished
-            epoch.
+            that is there; torchrun trains texts, or in the authors' loop.
+        padam.training.workers.Lost: another process of the run has ended; the same call goes on from the last
+            checkpoint.
         padam.files.Busy: another process trains this run.
         OSError: the disk is full, or `out` cannot be written; the checkpoints before are still there.
     """
     begun, device = time.monotonic(), workers.place(device)
     _optimizer(recipe, [torch.zeros(1, requires_grad=True)])  # settings out of range are an error before data are read
     path = records.find(recipe, seed, out) or records.path(recipe, seed, out)
-    with workers.joined(device) as group:
+    with on_card(device), workers.joined(device) as group:
 
         def _begin():
             loaded = datasets.load(recipe.dataset, data)
-            return _Run(recipe, seed, path, loaded, device, precision, threads, capture, group)
+            return _Run(recipe, seed, path, loaded, device, precision, threads, group)
 
         return _recorded(_begin, recipe, path, group, device, keep, budget, begun)
 
@@ -109,7 +125,7 @@ def _recorded(begin, recipe, path, group, device, keep, budget, begun):
         return found
     with contextlib.ExitStack() as held:
         group.first(lambda: held.enter_context(checkpoint.locked(path.with_suffix(""))))
-        for meanwhile in (torch.random.fork_rng(group.cards), flushed_denormals(), deterministic(device)):
+        for meanwhile in (own_generators(device), flushed_denormals(), deterministic(device)):
             held.enter_context(meanwhile)
         # Another process may have finished it before we had the lock.
         if found := group.first(lambda: _existing(path, recipe, keep)):
@@ -153,16 +169,14 @@ def _differences(old, new):
 class _Run:
     """One recipe, one seed, between its epochs."""
 
-    def __init__(self, recipe, seed, path, data, device, precision, threads, capture, group):
+    def __init__(self, recipe, seed, path, data, device, precision, threads, group):
         self.recipe, self.seed, self.folder, self.group = recipe, seed, path.with_suffix(""), group
         self.saved_at, self.cost = time.monotonic(), 0.0  # of the last checkpoint: when, and how long it took
         self.data = datasets.split(data, recipe.train_size, recipe.holdout)
-        if capture and (device.type != "cuda" or isinstance(self.data, datasets.Text)):
-            raise ValueError("capture is for pictures on CUDA: texts and CPUs train eagerly.")
-        saved = checkpoint.load(self.folder)
+        saved = checkpoint.load(self.folder, _KEYS)
         large_blocks_stay()
         torch.set_num_threads(threads or (saved or {}).get("threads") or torch.get_num_threads())
-        self.trainer = self._trainer(device, formats.choose(precision, device), capture)
+        self.trainer = self._trainer(device, formats.choose(precision, device, isinstance(data, datasets.Text)))
         source = provenance.source_hash()
         self.state = {
             "recipe": recipe.values(),
@@ -170,6 +184,7 @@ class _Run:
             "data": provenance.data_hash(self.data),
             "history": {},
             "threads": torch.get_num_threads(),
+            "threads_used": [torch.get_num_threads()],
             "precision": self.trainer.precision,
             "sources": [source],
             "devices": [provenance.device_name(device)],
@@ -180,11 +195,12 @@ class _Run:
         if saved:
             self._resume(saved, source)
 
-    def _trainer(self, device, precision, capture):
+    def _trainer(self, device, precision):
         recipe = self.recipe
-        torch.manual_seed(self.seed)
-        model, optimizer = build(recipe, self.data, device, **_capturable(recipe, capture))
-        return Trainer(
+        seed_generators(self.seed, device)
+        model, optimizer = build(recipe, self.data, device)
+        trainer = AuthorsTrainer if recipe.loop == "authors" else Trainer
+        return trainer(
             model,
             self.data,
             optimizer,
@@ -194,8 +210,6 @@ class _Run:
             seed=self.seed,
             device=device,
             precision=precision,
-            capture=capture,
-            loop=recipe.loop,
             text=recipe.text,
             group=self.group,
         )
@@ -221,10 +235,29 @@ class _Run:
                 f"the code changed since the checkpoint in {self.folder}; the record will list both versions.",
                 stacklevel=7,
             )
+        threads, used = self.state["threads"], saved.get("threads_used", [saved["threads"]])
+        if threads != saved["threads"] and self.trainer.device.type == "cpu":
+            warnings.warn(
+                f"the number of threads changed since the checkpoint in {self.folder} ({saved['threads']} there and "
+                f"{threads} here): sums are taken in another order, so what follows is not, bit for bit, what would "
+                f"have followed. The record will list both numbers.",
+                stacklevel=7,
+            )
+        used = used + [threads] * (threads != used[-1])
         devices = saved["devices"] + [d for d in self.state["devices"] if d != saved["devices"][-1]]
         sources = saved["sources"] + [source] * (saved["sources"][-1] != source)
-        self.trainer.load_state_dict(saved["trainer"])
-        self.state = {k: v for k, v in saved.items() if k != "trainer"} | {"devices": devices, "sources": sources}
+        try:
+            self.trainer.load_state_dict(saved["trainer"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"the checkpoint in {self.folder} is not one of this network and its optimizer "
+                f"({type(error).__name__}), so the run cannot go on. Remove that folder to start it again from the "
+                f"first epoch."
+            ) from error
+        self.state = {
+            **{key: value for key, value in saved.items() if key != "trainer"},
+            **{"devices": devices, "sources": sources, "threads": threads, "threads_used": used},
+        }
 
     def to_the_end(self, budget, begun):
         """Train what is left and return the record; raises `Stopped` before `budget` seconds after `begun`."""
@@ -233,10 +266,12 @@ class _Run:
         with Signals(label, quiet=not speaks) as signals, shown as progress:
             while self.trainer.epoch < self.recipe.epochs and self.state["status"] != "diverged":
                 self.group.first(lambda: self._stop_if_due(signals, budget, begun))
-                row = self._epoch()
-                self.group.first(lambda: self._save_if_due(signals))
+                with signals.interruptible():
+                    row = self.trainer.run_epoch()
+                self._keep(row)
+                self.group.first(self._save_if_due)
                 progress(row)
-        self.group.first(self._save_if_new)
+            self.group.first(self._save_if_new)
         return self._record()
 
     def _stop_if_due(self, signals, budget, begun):
@@ -246,21 +281,18 @@ class _Run:
             why = "as asked" if signals.asked else "before its budget is spent"
             raise Stopped(self._where(why), interrupted=bool(signals.asked))
 
-    def _save_if_due(self, signals):
+    def _save_if_due(self):
         # On a GPU an epoch may be shorter than writing a checkpoint: then not every epoch is written.
         if self.trainer.device.type == "cpu" or time.monotonic() - self.saved_at > 20 * self.cost:
             at = time.monotonic()
-            with signals.finishing():
-                self._save_if_new()
+            self._save_if_new()
             self.saved_at, self.cost = time.monotonic(), time.monotonic() - at
 
-    def _epoch(self):
-        row = self.trainer.run_epoch()
+    def _keep(self, row):
         for key, value in row.items():
             self.state["history"].setdefault(key, []).append(value)
         if diverged(row):
             self.state["status"] = "diverged"
-        return row
 
     def _save_if_new(self):
         newest = checkpoint.found(self.folder)[:1]
@@ -275,6 +307,9 @@ class _Run:
     def _record(self):
         state = self.state
         history = {key: [records.plain(v) for v in values] for key, values in state["history"].items()}
+        more = {"processes": self.group.count} if self.group.count > 1 else {}
+        more |= {"tf32": provenance.tf32()} if self.trainer.device.type == "cuda" else {}
+        more |= {"threads_used": state["threads_used"]} if len(state["threads_used"]) > 1 else {}
         return {
             "schema": records.SCHEMA,
             "seed": self.seed,
@@ -290,16 +325,11 @@ class _Run:
             "data_sha256": state["data"],
             "started": state["started"],
             "finished": now(),
-        } | ({"processes": self.group.count} if self.group.count > 1 else {})
+        } | more
 
 
 def _unseen(row):
     """The progress of a process that shows none."""
-
-
-def _capturable(recipe, capture):
-    """The option that lets a CUDA graph hold the optimizer's step; torch's SGD needs none and has none."""
-    return {"capturable": True} if capture and recipe.optimizer != "sgdm" else {}
 
 
 def now():

@@ -5,6 +5,8 @@ import signal
 import sys
 import threading
 
+_FINISHING = "finishing this epoch, then stopping. Once more to stop now."
+
 
 class Stopped(RuntimeError):
     """A run ended before its last epoch, on request, with its checkpoint written; the same call goes on.
@@ -18,16 +20,17 @@ class Stopped(RuntimeError):
 
 
 class Signals:
-    """While entered, the first Ctrl-C or SIGTERM sets `asked`, so that the epoch can be finished; the second stops now.
+    """While entered, the first Ctrl-C or SIGTERM sets `asked`, so that the epoch can be finished.
 
-    What is done inside `finishing()` is finished all the same. Only the main thread can do so; elsewhere signals are
-    left as they are. With `quiet` nothing is said: another process of the run does.
+    The second raises `Stopped` inside `interruptible()`; elsewhere it waits, as checkpoints are written there. Only the
+    main thread can do so; in others signals are left as they are. With `quiet` nothing is said: another process of the
+    run does.
     """
 
     _CAUGHT = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self, label, quiet=False):
-        self.label, self.quiet, self.asked, self._before, self._finishing = label, quiet, None, {}, False
+        self.label, self.quiet, self.asked, self._before, self._interruptible = label, quiet, None, {}, False
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
@@ -39,21 +42,21 @@ class Signals:
             signal.signal(number, handler)
 
     def _handle(self, number, frame):
-        if self.asked and not self._finishing:
+        if self.asked and self._interruptible:
             raise Stopped(
-                f"{self.label}: stopped at once. The same command goes on from the last epoch that was finished.",
+                f"{self.label}: stopped at once. The same command goes on from the last epoch that was written.",
                 interrupted=True,
             )
+        what = "writing the checkpoint, then stopping." if self.asked else _FINISHING
         self.asked = signal.Signals(number).name
         if not self.quiet:
-            said = f"\n{self.label}: finishing this epoch, then stopping. Once more to stop now."
-            print(said, file=sys.stderr)  # noqa: T201
+            print(f"\n{self.label}: {what}", file=sys.stderr)  # noqa: T201
 
     @contextlib.contextmanager
-    def finishing(self):
-        """Nothing stops at once in here."""
-        self._finishing = True
+    def interruptible(self):
+        """The second signal stops at once in here."""
+        self._interruptible = True
         try:
             yield
         finally:
-            self._finishing = False
+            self._interruptible = False

@@ -6,6 +6,7 @@ import math
 import torch
 from torch.nn.functional import cross_entropy
 
+from padam.data.whole import sides
 from padam.training import augment, boxes, prefetch
 from padam.training.workers import ALONE
 
@@ -15,7 +16,8 @@ class ImageTask:
 
     All of the data lie on the device as bytes, on a CPU where they lay before if they are packed. Packed pictures that
     are too large for a card stay where they are, and only batches go there, the same ones (`padam.training.prefetch`;
-    `streamed` is for tests). What is random is drawn on the CPU from the two generators.
+    `streamed` is for tests). Pictures that were packed whole are read in the same ways. What is random is drawn on the
+    CPU from the two generators.
 
     Where several processes train (`group`), each draws the same and takes its share of every batch and of what is
     evaluated. `weight` is by how much the loss of the last batch's share counts in the mean over the processes.
@@ -28,10 +30,10 @@ class ImageTask:
         self.batch_size, self.device, self.group = batch_size, torch.device(device), group
         self.shift, self.flip, self.resized = data.shift, data.flip, data.resized
         self.streamed = prefetch.too_large(data, self.device) if streamed is None else streamed
-        self.size = data.train[0].shape[2:]
         self.mean, self.std = (255 * part.view(1, 3, 1, 1).to(device) for part in (data.mean, data.std))
-        pictures = self._placed(data.train[0])
-        self.pictures = pictures if self.resized else augment.padded(pictures, data.shift)
+        self.pictures = self._placed(data.train[0])
+        if not self.resized:
+            self.size, self.pictures = data.train[0].shape[2:], augment.padded(self.pictures, data.shift)
         self.labels = data.train[1].to(device)
         parts = {"test": data.test, "valid": data.valid} if data.valid else {"test": data.test}
         self.parts = {name: (self._placed(images), labels.to(device)) for name, (images, labels) in parts.items()}
@@ -82,7 +84,7 @@ class ImageTask:
         return (pictures[some] for some in there)
 
     def _resized(self, read, pieces, augmentation):
-        drawn = boxes.draw(len(self.labels), self.size[0], self.flip, augmentation)
+        drawn = boxes.draw(*sides(self.pictures), self.flip, augmentation)
         drawn = boxes.Boxes(*(part.to(self.device) for part in drawn))
         with contextlib.closing(read):
             for some, pictures in zip(pieces, read, strict=True):
@@ -117,7 +119,8 @@ class ImageTask:
             with contextlib.closing(read):
                 for some, place in zip(read, places, strict=True):
                     answers = labels[place]
-                    logits = model(self._normalised(self._middle(some))).float()
+                    shown = boxes.middle(some, self.resized) if self.resized else some
+                    logits = model(self._normalised(shown)).float()
                     losses = cross_entropy(logits, answers, reduction="sum")
                     wrong = [(logits.argmax(1) != answers).sum()]
                     if self.resized:
@@ -132,17 +135,13 @@ class ImageTask:
     def _at_once(self):
         """How many pictures are evaluated at a time: on a CPU 250 of 32 pixels, which stay in a core's cache.
 
-        On a GPU 2000; of larger pictures so many that they have as many pixels.
+        On a GPU 2000, and of larger pictures so many that they have as many pixels as 500 of 224: where a batch of
+        such is trained, there is room for them. On a CPU so many that they have as many pixels as the 250.
         """
-        count = 250 if self.device.type == "cpu" else 2000
-        return max(1, count * 32**2 // max(32, self.resized) ** 2)
-
-    def _middle(self, images):
-        """What is evaluated of pictures (N, 3, S, S): the middle square of side `resized`, if that is not 0."""
-        if not self.resized:
-            return images
-        begin = round((images.shape[-1] - self.resized) / 2)
-        return images[..., begin : begin + self.resized, begin : begin + self.resized]
+        side = max(32, self.resized)
+        if self.device.type == "cpu":
+            return max(1, 250 * 32**2 // side**2)
+        return max(1, min(2000, 500 * 224**2 // side**2))
 
 
 class TextTask:

@@ -60,7 +60,6 @@ class Alone:
     """One process: its share is everything, and it waits for nobody."""
 
     rank, count = 0, 1
-    cards = None  # whose generators a run leaves as they were, for torch.random.fork_rng; None: all cards'
 
     def share(self, examples):
         """This process's part of examples (N, ...): consecutive ones, so many as of the others or one more or less."""
@@ -96,7 +95,6 @@ class Workers(Alone):
         from torch import distributed
 
         self.distributed, self.rank, self.count, self.device = distributed, rank(), count(), device
-        self.cards = [device] if device.type == "cuda" else []
         self.told = None  # the error that all raise
         self.control = distributed.new_group(backend="gloo", timeout=PATIENCE)
 
@@ -156,17 +154,16 @@ class Workers(Alone):
 def joined(device):
     """Yield `Workers` that are connected while the block lasts; `ALONE` to a process that torchrun has not started.
 
+    NCCL takes CUDA's current device for the process's own (`padam.training.device.on_card`).
+
     What `Workers.first` raises ends all processes in order. Any other error ends this one, and then the others, with
     `Lost`: at once on CPUs; with NCCL when torchrun kills them, half a minute later.
     """
     if count() == 1:
         yield ALONE
         return
-    import torch
     from torch import distributed
 
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=ANSWER)
     group = Workers(device)
     try:
@@ -181,7 +178,7 @@ def joined(device):
             raise
         lost = Lost(
             f"another of the {group.count} processes has ended, or has not answered for {ANSWER.seconds // 60} "
-            f"minutes. What the last finished epoch left is there, and the same command goes on from it."
+            f"minutes. The last checkpoint is there, and the same command goes on from it."
         )
         lost.alone = group.rank == 1  # process 0 may be the lost one; more than two need not say it
         raise lost from error

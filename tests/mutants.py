@@ -591,4 +591,6 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):  # the first is ignored by what a shell started in the background
+        signal.signal(number, signal.default_int_handler)
     main()

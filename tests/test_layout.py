@@ -109,6 +109,11 @@ def test_the_optimizers_load_little_beyond_torch():
     assert len(extra - own) < 10, sorted(extra - own)
 
 
+def test_data_are_read_without_what_fetches_them():
+    """pooch brings tqdm's bars for notebooks, which say on stderr what they miss."""
+    assert not {"pooch", "tqdm.auto", "requests"} & _loaded("import padam.data, padam.data.imagenet")
+
+
 def test_importing_the_package_alone_loads_nothing():
     assert "numpy" not in _loaded("import padam")
 

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pooch
 from tqdm import tqdm
 
 from padam import files
@@ -387,6 +386,8 @@ def _decode_some(place, size, whole, work):
 
 def _finish(partial, part, source, folder, plan):
     """Close the gaps that broken pictures left, write the labels, and return the part's entry of the manifest."""
+    import pooch  # not before: where notebooks have no widgets, it warns of that
+
     files, states = source.files[part], np.load(partial / f"{part}-states.npy")
     noted = partial / f"{part}-notes.jsonl"
     notes = dict(map(json.loads, noted.read_text().splitlines())) if noted.exists() else {}

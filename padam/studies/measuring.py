@@ -28,7 +28,7 @@ def measure(study, settings, out=None, *, data=None, budget=None, say=lambda lin
         say: called with a line after each run.
 
     Raises:
-        padam.training.Stopped: by Ctrl-C, SIGTERM or the budget, at the end of an epoch; the same call goes on from it.
+        Stopped: by Ctrl-C, SIGTERM or the budget, at the end of an epoch; the same call goes on from it.
         padam.files.Busy: another process is at one of the runs; the others are measured.
         ValueError: a setting has not the names that those of the study have.
     """

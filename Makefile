@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 export PADAM_PROGRESS = 0
 export REPOSITORY
-.PHONY: help book html test mutants notebooks results stamp wheel format clean
+.PHONY: help book html check test mutants notebooks results stamp wheel format clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -20,6 +20,11 @@ book: .venv/.complete  ## run the chapters (quick profile) and build the book fr
 
 html: .venv/.complete  ## build the book from the outputs stored in the chapters
 	$(PY) book/make.py html
+
+check: .venv/.complete  ## a minute before each commit: style, types of a user's script, the tests that are not marked slow
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile -m "not slow" tests
 
 test: .venv/.complete  ## run the tests, and every chapter once
 	$(PY) -m ruff check .

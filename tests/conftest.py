@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import os
+import re
 import threading
 
 os.environ.setdefault("PADAM_PROGRESS", "0")
@@ -32,6 +33,13 @@ def _gradients(steps, shape, *, seed=0, zeros=0.6, dtype=np.float64):
 def gradients():
     """A function (steps, shape, *, seed, zeros, dtype) -> array (steps, *shape)."""
     return _gradients
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Where slow tests are not wanted (`make check`), a file of nothing else is not even imported."""
+    if config.getoption("markexpr") == "not slow" and collection_path.suffix == ".py":
+        return bool(re.search(r"^pytestmark = (\[\s*)?pytest\.mark\.slow", collection_path.read_text(), re.M)) or None
+    return None
 
 
 def pytest_collection_modifyitems(items):

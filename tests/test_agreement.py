@@ -19,7 +19,8 @@ def _cases():
         entry = CATALOG[name]
         exponents = EXPONENTS if "p" in entry.defaults else (None,)
         for correction, decay, p in itertools.product(entry.corrections, ("none", "l2", "decoupled"), exponents):
-            yield pytest.param(name, correction, decay, p, id=f"{name}-{correction}-{decay}-p={p}")
+            marks = () if p in (None, 1 / 8) else pytest.mark.slow
+            yield pytest.param(name, correction, decay, p, id=f"{name}-{correction}-{decay}-p={p}", marks=marks)
 
 
 def _settings(name, correction, decay, p):
@@ -42,7 +43,9 @@ def _numpy(name, x0, g, settings):
     return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
+@pytest.mark.parametrize(
+    "dtype", [pytest.param(np.float64, id="float64"), pytest.param(np.float32, id="float32", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(("name", "correction", "decay", "p"), list(_cases()))
 def test_numpy_loop_and_foreach_agree(name, correction, decay, p, dtype, gradients):
     settings = _settings(name, correction, decay, p)

@@ -33,6 +33,8 @@ from padam.optim import base, fused
 from padam.optim import foreach as lists
 from padam.optim.fused import cpu
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 needs_compiler = pytest.mark.skipif(not cpu.compiler(), reason="needs a C compiler")
 

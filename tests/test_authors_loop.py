@@ -8,6 +8,8 @@ from padam import data, models, recipes, records, training
 from padam.records import check
 from padam.training import authors, checkpoint, engine, run
 
+pytestmark = pytest.mark.slow
+
 ID = "cifar10/vgg16/padam"
 
 

@@ -12,6 +12,8 @@ from padam import bench, data, models, optim, recipes
 from padam.bench import epochs, steps
 from padam.training import tasks
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -294,6 +294,7 @@ def test_pages_without_faults_pass(tmp_path):
     assert make.faults_of(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("chapter", "archive"), [("13-cifar", "cifar10"), ("15-treebank", "ptb")])
 def test_the_cell_that_retrains_runs_what_it_says_and_on_colab_keeps_it_on_the_drive(chapter, archive, monkeypatch):
     """As it stands it does nothing; switched on it fetches, trains and shows, with commands that the package has."""

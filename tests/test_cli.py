@@ -21,6 +21,8 @@ from padam.data import embedded
 from padam.records import check
 from padam.training import checkpoint, engine, progress
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 ID = "ptb/lstm2/padam"
 LABEL = f"{ID}, seed 0"

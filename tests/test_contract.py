@@ -18,6 +18,7 @@ from itertools import product
 from pathlib import Path
 from unittest import mock
 
+import pytest
 import torch
 import warm
 from torch.nn import Parameter
@@ -40,6 +41,8 @@ from padam import (
 from padam.catalog import CORRECTIONS
 from padam.optim import foreach as lists  # the module, for "foreach" is an option in what follows
 from padam.optim.fused import cpu
+
+pytestmark = pytest.mark.slow
 
 CHANNELS_LAST = torch.channels_last
 FAMILY = (Padam, AMSGrad, Yogi, AdaBound, PartialAdagrad, PartialRMSprop, PartialAdadelta, PartialAdamax)

@@ -150,6 +150,7 @@ def test_forms_exchange_their_states():
         torch.testing.assert_close(tensors(other), tensors(whole), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_every_thread_flushes_denormal_numbers_if_the_caller_does(threads):
     """In a process of its own, for the setting is the thread's; a step leaves it as it was."""
     code = """

@@ -23,6 +23,8 @@ from padam import AdaBound, AMSGrad, Padam, PartialAdagrad, Yogi
 from padam.optim import fused, loop
 from padam.optim.fused import triton as kernel
 
+pytestmark = pytest.mark.slow
+
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
 SERVED = (Padam, AMSGrad, Yogi, AdaBound)

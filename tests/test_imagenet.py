@@ -50,6 +50,7 @@ def _untimed(record):
     return {k: v for k, v in record.items() if k not in ("started", "finished")} | {"history": history}
 
 
+@pytest.mark.slow
 def test_from_pictures_to_a_record_and_interrupted_to_the_same_one(root, tmp_path, power_cut):
     whole = _train(root, tmp_path / "whole", keep=True)
     jsonschema.validate(whole, SCHEMA)

@@ -89,16 +89,19 @@ def _loaded(statement):
     return set(json.loads(run.stdout.splitlines()[-1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(WITHOUT_TORCH))
 def test_the_mathematics_loads_no_torch(name):
     assert "torch" not in _loaded(f"import padam.{name}")
 
 
+@pytest.mark.slow
 def test_tables_load_scipy_only_for_an_interval():
     """It takes a second."""
     assert "scipy" not in _loaded("import padam.evidence.results")
 
 
+@pytest.mark.slow
 def test_the_optimizers_load_little_beyond_torch():
     """The practitioner's import: no torchvision, no matplotlib, and nearly nothing that torch has not loaded anyway."""
     extra = _loaded("from padam import Padam") - _loaded("import torch, torch.optim")

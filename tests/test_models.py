@@ -183,6 +183,7 @@ def _torchvision(model):
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", NETWORKS)
 def test_networks_agree_with_torchvisions_in_training_and_evaluation(model):
     """Logits, running averages and gradients, with the same weights in the same order."""

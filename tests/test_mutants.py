@@ -15,6 +15,7 @@ from mutants import MUTANTS, ROOT, Mutant, chosen, main, run
 SHORT = [mutant for mutant in MUTANTS if mutant.in_make_test]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutant", SHORT, ids=lambda mutant: mutant.name)
 def test_a_mutant_is_noticed(mutant):
     with tempfile.TemporaryDirectory() as folder:
@@ -75,6 +76,7 @@ def test_wrong_arguments_are_refused(wrong, message, monkeypatch, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_cannot_be_run_is_an_error_and_the_others_go_on(monkeypatch, capsys):
     gone = Mutant("gone", "rules.py", "no such text", "", ())
     unharmed = Mutant("unharmed", "rules.py", "def adam(", "def adam(", ())
@@ -88,6 +90,7 @@ def test_what_cannot_be_run_is_an_error_and_the_others_go_on(monkeypatch, capsys
     assert "0 of 2 mutants killed" in said
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_and_all_that_it_started(tmp_path):
     begun = tmp_path / "begun"
     (tmp_path / "test_endless.py").write_text(
@@ -114,6 +117,7 @@ def test_ctrl_c_ends_it_and_all_that_it_started(tmp_path):
         os.kill(int(pid), 0)
 
 
+@pytest.mark.slow
 def test_a_change_that_is_no_mistake_survives():
     """Otherwise the tests would fail on anything, and a killed mutant would mean nothing."""
     harmless = Mutant(

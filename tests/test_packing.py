@@ -19,6 +19,8 @@ from PIL import Image
 from padam import data, files
 from padam.data import imagenet, packing
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 REAL = Path(os.environ.get("PADAM_DATA") or ROOT / "data") / "imagenet-subset"
 

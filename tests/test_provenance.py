@@ -9,6 +9,8 @@ import pytest
 
 from padam.training import provenance
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(provenance.__file__).parents[1]
 TRAIN = """
 import json, sys, tempfile

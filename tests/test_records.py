@@ -266,6 +266,7 @@ def test_a_fault_in_a_published_source_is_noticed(harm, said):
     assert any(said in fault for fault in published.faults(source))
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_records_and_schema(tmp_path):
     """Built as pip builds it, from a copy, so that nothing of this checkout's build is in it."""
     copied = tmp_path / "source"

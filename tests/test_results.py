@@ -32,6 +32,7 @@ def _alter(path, key, epoch, value):
     path.write_text(records.dumps(record))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "epoch"), [("test_error", -1), ("test_error", 0), ("train_error", 0)])
 def test_one_altered_value_in_one_record_changes_the_page(key, epoch, copied):
     assert results.page(copied) == results.page()
@@ -50,6 +51,7 @@ def test_one_altered_value_in_one_record_changes_a_verdict(copied):
     assert verdict() != verdicts.HOLDS
 
 
+@pytest.mark.slow
 def test_without_records_every_cell_of_ours_is_empty_and_the_commands_stand_below(tmp_path):
     found = evidence.collect(tmp_path)
     for network in claims.CELLS:
@@ -223,6 +225,7 @@ def test_the_comparisons_behind_a_verdict_can_be_read():
     ]
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_page_and_says_what_is_wrong_with_a_folder(copied, tmp_path):
     run = CliRunner()
     assert run.invoke(cli.app, ["results", "--out", str(copied)]).stdout == results.page(copied)

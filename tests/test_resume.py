@@ -23,6 +23,8 @@ from padam import data, files, models, optim, recipes, records, training
 from padam.records import check
 from padam.training import checkpoint, device, engine, precision, provenance, run
 
+pytestmark = pytest.mark.slow
+
 ID = "cifar10/vgg16/padam"
 
 

@@ -229,6 +229,7 @@ def test_the_words_of_a_run_make_that_very_run(changes, tmp_path):
     assert str(tmp_path / "small" / recipe.id / "seed2.json") in told.stdout
 
 
+@pytest.mark.slow
 def test_a_command_ends_well_though_nobody_reads_its_lines(tmp_path):
     """As in `python -m padam reproduce table3 --plan | head -0`."""
     words = (sys.executable, "-m", "padam", "reproduce", "table3", "--plan", "--out", str(tmp_path))
@@ -241,6 +242,7 @@ def test_a_command_ends_well_though_nobody_reads_its_lines(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["0", "1", "2"])
 def test_a_command_ends_well_though_a_stream_is_closed(closed, tmp_path):
     """As in `python -m padam reproduce table3 --plan >&-`; and no file gets what was to be said there."""

@@ -35,6 +35,8 @@ from padam.studies.study import Run, columns, halved, movement, trained, weights
 from padam.training import Stopped, checkpoint, engine, provenance
 from padam.training.signals import Signals
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def fill(monkeypatch, tmp_path):

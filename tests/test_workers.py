@@ -24,9 +24,12 @@ from padam.records import check
 from padam.training import authors, checkpoint, engine, run, tasks, workers
 
 ID = "cifar10/vgg16/padam"
-pytestmark = pytest.mark.skipif(
-    not (torch.distributed.is_available() and torch.distributed.is_gloo_available()), reason="needs gloo"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (torch.distributed.is_available() and torch.distributed.is_gloo_available()), reason="needs gloo"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ test: .venv/.complete  ## run the tests, and every chapter once
 	$(PY) -m ruff format --check .
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist loadfile tests --nbval-lax chapters
 
-mutants: .venv/.complete  ## make named mistakes in the package: a test must notice each (MUTANTS="--help": how long, which)
+mutants: .venv/.complete  ## make named mistakes in the package: a test must notice each (hours; MUTANTS="--help" says how to run some)
 	$(PY) tests/mutants.py $(MUTANTS)
 
 notebooks: results  ## run the chapters in place: refreshes their stored outputs

@@ -243,10 +243,8 @@ def test_a_command_ends_well_though_nobody_reads_its_lines(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("closed", ["0", "1", "2"])
-def test_a_command_ends_well_though_a_stream_is_closed(closed, tmp_path):
-    """As in `python -m padam reproduce table3 --plan >&-`; and no file gets what was to be said there."""
-    command = f"exec {sys.executable} -m padam list lstm2/padam {closed}>&-"
+def test_a_command_ends_well_though_stdout_is_closed(tmp_path):
+    """As in `python -m padam reproduce table3 --plan >&-`."""
+    command = f"exec {sys.executable} -m padam list lstm2/padam >&-"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert bool(done.stdout) == (closed != "1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -8,8 +8,6 @@ from padam import running
 from padam.cli.exits import say
 
 _WHY = {
-    running.BY_SIGNAL: "",
-    running.BY_RUN: "",
     running.BY_BUDGET: f"the budget has no {running.START} s left, which a run takes to begin",
     running.BY_FAILURES: f"{running.ALIKE} runs in a row failed alike, so the others were not begun",
 }

@@ -74,7 +74,7 @@ Precision = Annotated[
 ]
 What = Annotated[
     _choice("What", recipes.TABLES),
-    typer.Argument(callback=_text, help="A table or figure of the paper.", show_choices=True),
+    typer.Argument(callback=_text, help="A table or figure of the paper."),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the CPU; default all of them.")]
 Budget = Annotated[

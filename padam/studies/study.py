@@ -75,10 +75,11 @@ def trained(model, data, optimizer, observe, run=Run(), *, epochs, along=None, *
     """Train `epochs` epochs and return the rows that `observe(trainer, row, before)` makes of each epoch's row.
 
     `before` are the weights before the epoch; `options` are the Trainer's. `along` is what else changes with the
-    training: checkpoints hold its state_dict, too. A diverged run stops. `Stopped` is raised
-    after the epoch in which Ctrl-C or SIGTERM came, and before one that would end after the deadline of `run`, a
-    `Run`; with a checkpoint, which is written after every epoch of ten seconds or more, too, the same call goes on from
-    there, with the same result.
+    training: checkpoints hold its state_dict, too. A diverged run stops.
+
+    Raises `Stopped` after the epoch in which Ctrl-C or SIGTERM came, and before one that would end after the deadline
+    of `run`, a `Run`. A checkpoint is written then, and after every epoch of ten seconds or more; the same call goes on
+    from it, with the same result.
     """
     large_blocks_stay()
     trainer, rows = Trainer(model, data, optimizer, **options), []

@@ -9,21 +9,21 @@ _PLAIN = "the recipe's"
 
 
 def ablation(found, network="cifar10/vgg16"):
-    """Other rates than the recipe's, and other optimizers' weight decays, in small; a column for each.
+    """Other rates than the recipe's, and other optimizers' weight decays, in small.
 
     A cell has the training error of the last epoch, the held out one if the miniature holds pictures out, the test
     error, and how many seeds that is. It is blank where the optimizer has no such recipe.
     """
     tried = {name: _tried(network, name) for name in _ABLATED}
-    columns = _columns(tried.values())
+    columns = _columns(list(tried.values()))
     held = " / held out" if recipes.get(f"{network}/padam", "small").holdout else ""
     body = []
     for name, variants in tried.items():
         known = recipes.get(f"{network}/{name}", "small").hyper
         title = f"{CATALOG[name].title} ({known['lr']:g}, decay {known['weight_decay']:g})"
-        cells = [_errors(found, network, variants[column]) if column in variants else "" for column in columns]
-        body.append((title, *cells))
-    return (f"training{held} / test (seeds), %", *columns), *body
+        ours = [[variants[label] for label in column if label in variants] for column in columns]
+        body.append((title, *(_errors(found, network, *names) if names else "" for names in ours)))
+    return (f"training{held} / test (seeds), %", *map(" or ".join, columns)), *body
 
 
 def tuned(found, network="cifar10/vgg16", seed=0):
@@ -81,9 +81,15 @@ def _tried(network, name):
 
 
 def _columns(tried):
-    """The labels of several optimizers in one order, those of all of them first."""
+    """The labels of several optimizers as columns of a narrow table: those of all of them, each in one, come first.
+
+    The others share a column if no optimizer has two of them.
+    """
     titles = dict.fromkeys(title for labels in tried for title in labels)
-    return sorted(titles, key=lambda title: not all(title in labels for labels in tried))
+    shared = [(title,) for title in titles if all(title in labels for labels in tried)]
+    others = [title for title in titles if (title,) not in shared]
+    alone = all(sum(title in labels for title in others) < 2 for labels in tried)
+    return shared + ([tuple(others)] if others and alone else [(title,) for title in others])
 
 
 def _of_seed(found, network, name, seed):

@@ -21,7 +21,7 @@ book: .venv/.complete  ## run the chapters (quick profile) and build the book fr
 html: .venv/.complete  ## build the book from the outputs stored in the chapters
 	$(PY) book/make.py html
 
-check: .venv/.complete  ## a minute before each commit: style, types of a user's script, the tests that are not marked slow
+check: .venv/.complete  ## before each commit, about 90 seconds: style, types of a user's script, the tests that are not marked slow
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile -m "not slow" tests
